@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import torch
+
 from trainer.__main__ import main
 
 
@@ -12,3 +14,9 @@ def fit(job: Path, *overrides: str) -> int:
 
 def result_of(folder: Path) -> dict:
     return json.loads((folder / "result.json").read_text())
+
+
+def weights_of(task) -> dict[str, torch.Tensor]:
+    if hasattr(task, "encoder"):
+        return dict(task.encoder.model.state_dict())
+    return {**task.model.model.state_dict(), **{f"head.{k}": v for k, v in task.model.head.state_dict().items()}}

@@ -14,6 +14,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.trainer import queries
+from tests.trainer.fitting import weights_of
 from trainer.errors import CheckpointError, JobError, Stopped, TrainingError
 from trainer.jobs.file import load_job
 from trainer.learning.checkpoint_files import Checkpoint, Shelf, checkpoints_in, read_checkpoint
@@ -73,12 +74,6 @@ class Desk:
             task.fit(on_step, checkpoints)
             checkpoints.clear()
         return Ended(weights_of(task), checkpoints.told)
-
-
-def weights_of(task) -> dict[str, torch.Tensor]:
-    if hasattr(task, "encoder"):
-        return dict(task.encoder.model.state_dict())
-    return {**task.model.model.state_dict(), **{f"head.{k}": v for k, v in task.model.head.state_dict().items()}}
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,9 @@ from trainer.learning.pair_loss import cut_share, pair_loss
 from trainer.learning.prefetch import Prefetch
 from trainer.models import cross_encoder, text_encoder
 from trainer.models.device import BF16, CUDA, PROCESSOR, Chips, Device, choose_device, keep_freed_memory, look_at_chips
+from trainer.models.kept_states import Hidden
 from trainer.models.pair_tokens import Tokens
-from trainer.models.text_encoder import Hidden, TextEncoder
+from trainer.models.text_encoder import TextEncoder
 from trainer.tasks.loading import load_task
 
 AMPERE, TURING, APPLE = Chips(cuda=(8, 0), cuda_name="A100"), Chips(cuda=(7, 5), cuda_name="T4"), Chips(mps=True)

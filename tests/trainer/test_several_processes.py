@@ -1,12 +1,7 @@
 """A fit of several processes comes to what one comes to, and ends with the first of them that is lost."""
 
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +14,7 @@ from mlflow import MlflowClient
 
 from tests.trainer import queries
 from tests.trainer.fitting import fit, result_of
+from tests.trainer.launched import kill_rank, start, wait_for
 from trainer.cli.launchers import launched_place
 from trainer.errors import DataError, JobError
 from trainer.jobs.schema import RelevanceJob, RetrievalJob
@@ -192,28 +188,6 @@ def test_a_process_that_reads_otherwise_than_the_first_ends_all(first, said):
     else:
         with pytest.raises(DataError, match=f"1 of 2 processes {said}"):
             check_read_alike(task, crew)
-
-
-def start(processes: int, job: Path, log: Path, *overrides: str) -> subprocess.Popen:
-    settings = [word for one in overrides for word in ("--set", one)]
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    with log.open("w") as told:
-        return subprocess.Popen(
-            [*launcher, "-m", "trainer", "fit", str(job), *settings], stdout=told, stderr=told, cwd=Path.cwd()
-        )
-
-
-def kill_rank(launcher: int, rank: int) -> None:
-    children = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
-    (pid,) = (int(one) for one in children if f"\0RANK={rank}\0" in Path(f"/proc/{one}/environ").read_text())
-    os.kill(pid, signal.SIGKILL)
-
-
-def wait_for(word: str, log: Path) -> None:
-    patience = time.monotonic() + 120
-    while word not in log.read_text():
-        assert time.monotonic() < patience, log.read_text()
-        time.sleep(0.2)
 
 
 def hold_against_one(place: Path, job: Path, *more: str) -> list:

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-
 images = typer.Typer(help="Image towers: what sees the pictures of products.", no_args_is_help=True)
 
 

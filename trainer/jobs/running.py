@@ -21,6 +21,7 @@ class DeviceJob(Section):
     kind: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # auto: a GPU where torch finds one
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # bf16 on CUDA from Ampere on, fp16 before; else fp32
     compile: Literal["auto"] | bool = "auto"  # the layers that are trained; auto: on CUDA, where torch can
+    shard: Literal["auto"] | bool = "auto"  # of several processes each holds a part; auto: where a whole one won't fit
 
 
 PROCESSOR_ALONE = DeviceJob(kind="cpu", precision="fp32", compile=False)

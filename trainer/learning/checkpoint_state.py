@@ -6,6 +6,7 @@ from math import isnan, nan
 import torch
 from torch import Tensor
 
+from trainer.models.shards import part_of
 from trainer.task import Standing, StepReport
 
 WEIGHTS, RANDOM, CARRIED, OPTIMIZER = "weight", "random", "carried", "optimizer"
@@ -49,10 +50,17 @@ def fill_state(standing: Standing, carried: Carried, found: Mapping[str, Tensor]
     """Put back what was named, once `check_state` has looked through it."""
     with torch.no_grad():
         for name, tensor in _name_weights(standing, carried).items():
-            tensor.copy_(found[name])
+            tensor.copy_(part_of(found[name], tensor))
+    moments = {
+        place: {
+            name: value if name == "step" else part_of(value, standing.parameters[place])
+            for name, value in held.items()
+        }
+        for place, held in _moments(found).items()
+    }
     # Rates are set anew at each step, by the schedule.
     groups = standing.optimizer.state_dict()["param_groups"]
-    standing.optimizer.load_state_dict({"state": _moments(found), "param_groups": groups})
+    standing.optimizer.load_state_dict({"state": moments, "param_groups": groups})
     torch.set_rng_state(found[f"{RANDOM}.cpu"])
     for chip in range(torch.cuda.device_count()):
         if (state := found.get(f"{RANDOM}.cuda.{chip}")) is not None:

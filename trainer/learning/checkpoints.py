@@ -11,6 +11,7 @@ from trainer.errors import CheckpointError, Stopped
 from trainer.learning.checkpoint_files import Checkpoint, Story
 from trainer.learning.checkpoint_state import check_state, fill_state, name_state, read_reports
 from trainer.learning.resuming import Resumption
+from trainer.models.shards import gather
 from trainer.stopping import Deferral, deferring_stops
 from trainer.task import Standing, StepReport
 from trainer.tracking.progress import say
@@ -87,7 +88,10 @@ class KeptCheckpoints:
         self.deferral.asked = self.crew.agree(self.deferral.asked)
         self.deferral.at_once, self.looked = now - self.looked > LONG_STEP, now
         ended = step == self.standing.steps and now - self.began > WORTH_KEEPING
-        if self.keeps and (self.deferral.asked is not None or ended or now - self.written >= self.seconds):
+        due = self.keeps and (self.deferral.asked is not None or ended or now - self.written >= self.seconds)
+        if self.crew.shards:  # what the first writes all have a part of
+            due = bool(self.crew.as_the_first(float(due)))
+        if due:
             self._write(self.standing, step)
         self._tell_stop()
 
@@ -130,7 +134,9 @@ class KeptCheckpoints:
 
     def _write(self, standing: Standing, step: int) -> None:
         story = Story(self.identity, self.run_id, self.fit, step, standing.steps, standing.order, standing.parts)
-        tensors = name_state(standing, self.carried, self.told)
+        tensors = gather(name_state(standing, self.carried, self.told), keeps=self.keeps)
+        if not self.keeps:
+            return
         number = len(self.told)
         try:
             if not self.shelf.take():

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from trainer.errors import TrainingError
+from trainer.errors import LostProcessError, TrainingError
 from trainer.models.crew import ALONE, Crew
 from trainer.models.device import Device
 from trainer.tracking.progress import say
@@ -52,6 +52,7 @@ class Lesson:
                 if not is_out_of_memory(error):
                     raise
                 reason = str(error).partition("\n")[0]
+            self._check_alone(step, reason)
             parts = self._more(rows, parts, step, reason)
             torch.set_rng_state(drawn)
             gc.collect()  # what the failed try held
@@ -72,6 +73,15 @@ class Lesson:
                 losses.check(total, step)
             self.scaling.scaled(loss).backward()  # type: ignore[no-untyped-call]
         return total
+
+    def _check_alone(self, step: int, reason: str) -> None:
+        """Raise LostProcessError where this process cannot try again by itself: the others wait for its weights."""
+        if self.crew.shards:
+            raise LostProcessError(
+                f"step {step} does not fit into the memory of process {self.crew.rank} of {self.crew.size} ({reason}),"
+                " and none of those that hold a part of the model each tries again alone, so all end: set"
+                " train.accumulate higher, or train.batch or model.max_tokens lower"
+            )
 
     def _more(self, rows: Ints, parts: int, step: int, reason: str) -> int:
         count = len(self.crew.share(rows))

@@ -12,7 +12,9 @@ from torch import Tensor
 from trainer.learning.checkpoints import NoCheckpoints
 from trainer.learning.early_stop import EarlyStop
 from trainer.learning.gradients import InParts, Lesson, LossWatch, Scaling
+from trainer.models.crew import ALONE, Crew
 from trainer.models.device import PROCESSOR, Device
+from trainer.models.shards import clip_norm
 from trainer.task import Checkpoints, OnStep, Standing, StepReport
 
 Ints = npt.NDArray[np.int64]
@@ -82,7 +84,8 @@ def train(
             if expect is not None:
                 expect(batches[step] if step < len(batches) else None, standing.parts)
             value, standing.parts = lesson.send_back(rows, standing.parts, optimizer, losses, step)
-            update(optimizer, parameters, pace.clip, scaling, f" at step {step} of {len(batches)}")
+            where = f" at step {step} of {len(batches)}"
+            update(optimizer, parameters, pace.clip, scaling, where, device.crew)
             seen = None if early is None else early.look(parameters, step, len(batches))
             on_step(StepReport(step, value, groups[0].lr * share, len(rows), seen))
             keeper.step_done(step)
@@ -112,12 +115,13 @@ def update(
     clip: float,
     scaling: Scaling | None = None,
     when: str = "",
+    crew: Crew = ALONE,
 ) -> None:
     """Step down the gradient, its norm cut at *clip*; raise FloatingPointError for one that is no number."""
     scaling = scaling or Scaling(PROCESSOR)
     scaling.unscale(optimizer)
     # One odd batch must not undo the others (Pascanu et al. 2013); the direction stays, all groups being cut together.
-    norm = torch.nn.utils.clip_grad_norm_(parameters, clip)
+    norm = clip_norm(parameters, clip, crew) if crew.shards else torch.nn.utils.clip_grad_norm_(parameters, clip)
     if not scaling.scaler and not torch.isfinite(norm):  # after such a step every weight would be lost
         raise FloatingPointError(f"the gradient's norm is {float(norm)}{when}; a smaller train.lr may help")
     scaling.step(optimizer)

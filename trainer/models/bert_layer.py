@@ -98,6 +98,8 @@ def open_packed(model: Any, device: Device) -> PackedBert | None:
     bare = bare_model(model)
     if device.kind != CPU or device.precision != FP32 or device.compiles or not isinstance(bare, BertModel):
         return None
+    if device.crew.shards:  # weights are there while a layer is called alone
+        return None
     config = bare.config
     if config.hidden_act != "gelu" or config.is_decoder or config.add_cross_attention:
         return None

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from trainer.errors import Dismissed, LostProcessError
+from trainer.models.shards import is_cut, tells_of_loss
 from trainer.stopping import unstoppable
 from trainer.tracking.progress import say
 
@@ -30,6 +31,8 @@ class Crew:
     size: int = 1
     local_rank: int = 0  # on this machine
     local_size: int = 1
+    # Each holds a part of the model, so that all have to run it equally often.
+    shards: bool = field(default=False, kw_only=True)
 
     @property
     def is_alone(self) -> bool:
@@ -49,6 +52,8 @@ class Crew:
         """Leave the sum of all processes' gradients with the parameters of each, and give the sum of their losses."""
         if self.is_alone:
             return loss
+        if self.shards:  # of what is cut each has its part of the sum already
+            parameters = [one for one in parameters if not is_cut(one)]
         told = torch.tensor([loss, *(one.grad is not None for one in parameters)], dtype=torch.float64)
         self._reduce(told)
         # What no process reached stays without gradient, as it would in one.
@@ -91,6 +96,14 @@ class Crew:
         self._send(told)
         return told.numpy()
 
+    def least(self, number: int) -> int:
+        """Give the smallest of their numbers."""
+        if self.is_alone:
+            return number
+        told = torch.tensor([number])
+        self._reduce(told, dist.ReduceOp.MIN)
+        return int(told)
+
     def sum_up(self, tensor: Tensor) -> Tensor:
         """Give the sum of all processes' tensors, in place of this one's."""
         self._reduce(tensor)
@@ -102,10 +115,11 @@ class Crew:
             raise Dismissed
 
     def start_alike(self, parameters: Sequence[Tensor]) -> None:
-        """Give all of them the first's weights."""
+        """Give all of them the first's weights; parts were cut out of what all have read and drawn alike."""
         if not self.is_alone:
             for one in parameters:
-                self._send(one.data)
+                if not is_cut(one):
+                    self._send(one.data)
 
     def draw_apart(self, order: str, step: int) -> None:
         """Let dropout draw otherwise in each process and step, and the same again in a fit that goes on."""
@@ -132,6 +146,16 @@ class Crew:
         self._send(told)
         return bytes(told.tolist()).rstrip(b"\0").decode()
 
+    @contextmanager
+    def noticing(self) -> Iterator[None]:
+        """Raise LostProcessError where a model of parts finds within the block that another process is gone."""
+        try:
+            yield
+        except RuntimeError as error:
+            if self.shards and tells_of_loss(error):
+                raise self._lost() from None
+            raise
+
     def _reduce(self, tensor: Tensor, how: dist.ReduceOp.RedOpType = dist.ReduceOp.SUM) -> None:
         with self._all_there():
             dist.all_reduce(tensor, how)
@@ -145,10 +169,13 @@ class Crew:
         try:
             yield
         except RuntimeError:  # whatever the library calls a connection that is gone
-            raise LostProcessError(
-                f"process {self.rank} of {self.size} lost another one, so all end; the same command goes on from"
-                " the last checkpoint"
-            ) from None
+            raise self._lost() from None
+
+    def _lost(self) -> LostProcessError:
+        return LostProcessError(
+            f"process {self.rank} of {self.size} lost another one, so all end; the same command goes on from"
+            " the last checkpoint"
+        )
 
 
 ALONE = Crew()

@@ -6,6 +6,7 @@
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,7 @@ from trainer.models.pair_tokens import (
     load_tokenizer,
     score_distinct,
 )
+from trainer.models.shards import cut_model, gather
 from trainer.models.source import ModelSource
 from trainer.models.token_losses import note_losses
 from trainer.models.weight_checks import check_finite, check_length
@@ -65,26 +67,43 @@ class CrossEncoder:
     def __init__(
         self, source: ModelSource, job: "PairModelJob", outputs: int, layers: int | None, device: Device = PROCESSOR
     ) -> None:
-        self.source, self.device = source, device
+        self.source, self.device, self.job = source, device, job
         self.pad_token = find_pad_token(source)
-        self.model = load_backbone(source)
-        width = measure_width(self.model, source, self.pad_token)
-        check_length(self.model, job.max_tokens)
-        tokenizer = load_tokenizer(source, job.max_tokens, self.model.get_input_embeddings().num_embeddings)
+        model = load_backbone(source)
+        width = measure_width(model, source, self.pad_token)
+        check_length(model, job.max_tokens)
+        tokenizer = load_tokenizer(source, job.max_tokens, model.get_input_embeddings().num_embeddings)
         self.tokenizer = PairTokenizer(tokenizer, is_decoder(source), self.pad_token)
         # Of the last layer but one token's state is needed then, and what is learnt is better: docs/trainer.md, Speed.
         self.pooling = choose_pooling(source, job.pooling, FIRST if self.tokenizer.opens_a_pair() else MEAN)
-        self.blocks = layers_of(self.model)
-        self.trained = free_layers(self.model, self.blocks, layers)
-        if job.lora is not None:
-            self.model = _with_adapters(self.model, job.lora)
+        self.blocks = layers_of(model)
+        self.trained = free_layers(model, self.blocks, layers)
+        self.model = model if job.lora is None else _with_adapters(model, job.lora)
         self.head = torch.nn.Linear(width, outputs)
         self._opened: tuple[Any, PackedBert | None] | None = None
         if trains_in_little_memory(self.model):
             keep_no_states(self.model, self.blocks)
+        if device.crew.shards:
+            cut_model(self.model, self.blocks, device)
         device.compile(self.blocks[len(self.blocks) - self.trained :])
         self.model.to(device.kind)
         self.head.to(device.kind)
+
+    def come_together(self) -> None:
+        """Leave the model with the first process, the whole where each holds a part; raise Dismissed in the others."""
+        crew = self.device.crew
+        if not crew.shards:
+            crew.let_helpers_go()
+            return
+        weights = gather(self.model.state_dict(), keeps=crew.leads)
+        crew.let_helpers_go()
+        self.device = replace(self.device, crew=replace(crew, shards=False))
+        self.model = load_backbone(self.source)
+        self.blocks = layers_of(self.model)
+        if self.job.lora is not None:
+            self.model = _with_adapters(self.model, self.job.lora)
+        self.model.load_state_dict(weights)
+        self.model.to(self.device.kind)
 
     def facts(self) -> dict[str, str | int]:
         """Say which model it is."""
@@ -156,7 +175,9 @@ class CrossEncoder:
         scores = np.empty((len(tokens), width))
         packed = self._packed()
         ready = nullcontext() if packed is None else packed.at_rest(len(tokens.ids_P))
-        with torch.inference_mode(), _at_rest(self.model), ready:
+        # What is fetched of a model that is cut is learnt with again: no tensor of inference mode could be.
+        quiet = torch.no_grad() if self.device.crew.shards else torch.inference_mode()
+        with quiet, _at_rest(self.model), ready:
             # From the longest down: each batch finds room in what the one before gave back.
             for start in reversed(range(0, len(order), PAIRS_AT_A_TIME)):
                 rows = order[start : start + PAIRS_AT_A_TIME]

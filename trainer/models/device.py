@@ -55,15 +55,17 @@ class Device:
     def tell(self) -> str:
         """Say it in a line."""
         named = f" ({self.name})" if self.name else ""
-        many = "" if self.crew.is_alone else f", in {self.crew.size} processes"
+        parted = " that hold a part of the model each" if self.crew.shards else ""
+        many = "" if self.crew.is_alone else f", in {self.crew.size} processes{parted}"
         how = ", its layers compiled" if self.compiles else ""
         return f"computes on {SPOKEN[self.kind]}{named} in {self.precision}{how}{many}"
 
     def facts(self) -> dict[str, str]:
         """Give it as the run's params do."""
         many = {} if self.crew.is_alone else {"device.processes": str(self.crew.size)}
+        parted = {"device.sharded": "true"} if self.crew.shards else {}
         compiled = {"device.compiled": "true"} if self.compiles else {}
-        return {"device.kind": self.kind, "device.precision": self.precision, **compiled, **many}
+        return {"device.kind": self.kind, "device.precision": self.precision, **compiled, **many, **parted}
 
     def put(self, tensor: Tensor) -> Tensor:
         """Give a tensor on the device; a copy to CUDA goes on while the processor does."""

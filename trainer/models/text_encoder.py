@@ -6,24 +6,23 @@
 import hashlib
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from trainer.errors import ModelError
-from trainer.models.backbone import MEAN, choose_pooling, pool, trains_in_little_memory
+from trainer.models.backbone import MEAN, choose_pooling, keep_no_states, pool, trains_in_little_memory
 from trainer.models.device import FP32, PROCESSOR, Device
-from trainer.models.kept_files import keep_file
+from trainer.models.kept_states import Hidden, UntrainedOutputs, keep_outputs, read_kept
 from trainer.models.model_form import form_facts, read_form
-from trainer.models.packed_texts import Span, spans_of
+from trainer.models.packed_texts import spans_of
 from trainer.models.pair_tokens import encodings_of, find_pad_token, ids_of, load_tokenizer, places_of
+from trainer.models.shards import cut_model, gather
 from trainer.models.source import ModelSource
 from trainer.models.text_layers import open_layers
 from trainer.models.weight_checks import check_length
@@ -32,41 +31,6 @@ TEXTS_AT_A_TIME = 256  # without gradients
 LOOKED_AT = 1000  # texts: enough to say how long they are
 TEXTS_KEPT = 8192  # whose tokens are held where their vectors alone are wanted
 LENGTH_GROUPS = 8  # with gradients: texts of similar length share a matrix, so that little of it is padding
-
-
-@dataclass(frozen=True, slots=True)
-class Hidden:
-    """What is kept of each token of a list of texts, without padding: what the frozen layers give, or its number."""
-
-    packed_PD: Tensor  # or (P,)
-    starts: Tensor  # (texts + 1,) where each text begins
-
-    def __len__(self) -> int:
-        return len(self.starts) - 1
-
-    def pad(self, texts: Tensor) -> tuple[Tensor, Tensor]:
-        """Give what is kept of some texts, (B, T, D) or (B, T), and the (B, T) mask of what is not padding."""
-        start_B = self.starts[texts]
-        length_B = self.starts[texts + 1] - start_B
-        place_T = torch.arange(int(length_B.max()))
-        mask_BT = place_T[None] < length_B[:, None]
-        row_BT = torch.where(mask_BT, start_B[:, None] + place_T[None], 0)
-        return self.packed_PD[row_BT], mask_BT
-
-    def pack(self, texts: Tensor) -> tuple[Tensor, list[Span]]:
-        """Give what is kept of some texts, the shortest first, end to end."""
-        starts = self.starts.numpy()
-        start_B = starts[texts.numpy()]
-        length_B = starts[texts.numpy() + 1] - start_B
-        return self.packed_PD[torch.from_numpy(places_of(start_B, length_B))], spans_of(length_B)
-
-
-@dataclass(frozen=True, slots=True)
-class UntrainedOutputs:
-    """What a model gives before any training: all of it for the frozen layers, the vectors for comparison."""
-
-    hidden: Hidden
-    vectors_ED: Tensor
 
 
 def unit(vectors: Tensor) -> npt.NDArray[np.float32]:
@@ -86,26 +50,48 @@ class TextEncoder:
         pooling: str = "auto",
         device: Device = PROCESSOR,
     ) -> None:
-        self.source = source
+        self.source, self.trained = source, trained_layers
         self.max_tokens, self.device = max_tokens, device
+        self.whole = device.crew.shards  # it runs as a whole alone, also when it has come together
         self.pooling = choose_pooling(source, pooling)
         self.pad_token = find_pad_token(source)
-        self.stack = open_layers(source)
+        self._open()
+        self.tokenizer = load_tokenizer(source, max_tokens, self.stack.vocabulary)
+
+    def _open(self) -> None:
+        device = self.device
+        self.stack = open_layers(self.source, whole=self.whole)
         self.model, self.layers = self.stack.model, self.stack.layers
-        check_length(self.model, max_tokens)
-        if trained_layers > len(self.layers):
-            raise ModelError(f"train.layers: {trained_layers} is more than the model's {len(self.layers)}")
-        self.frozen = len(self.layers) - trained_layers
+        check_length(self.model, self.max_tokens)
+        if self.trained > len(self.layers):
+            raise ModelError(f"train.layers: {self.trained} is more than the model's {len(self.layers)}")
+        self.frozen = len(self.layers) - self.trained
         # No dropout: what little is trained does not overfit in one pass, and runs repeat exactly.
         self.model.eval()
         self.model.requires_grad_(requires_grad=False)
         for layer in self.layers[self.frozen :]:
             layer.requires_grad_(requires_grad=True)
         self.runs_again = trains_in_little_memory(self.model)
-        self.tokenizer = load_tokenizer(source, max_tokens, self.stack.vocabulary)
+        if device.crew.shards:
+            # Several passes, each over a few texts, would fetch all weights as often: each layer runs again by itself.
+            if getattr(self.model, "supports_gradient_checkpointing", False):
+                keep_no_states(self.model, self.layers[self.frozen :])
+            cut_model(self.model, self.layers, device)
         device.compile(self.layers[self.frozen :])
         self.model.to(device.kind)
         self.packed = self.stack.packed(device)
+
+    def come_together(self) -> None:
+        """Leave the model with the first process, the whole where each holds a part; raise Dismissed in the others."""
+        crew = self.device.crew
+        if not crew.shards:
+            crew.let_helpers_go()
+            return
+        weights = gather(self.model.state_dict(), keeps=crew.leads)
+        crew.let_helpers_go()
+        self.device = replace(self.device, crew=replace(crew, shards=False))
+        self._open()
+        self.model.load_state_dict(weights)
 
     def parameters(self) -> list[torch.nn.Parameter]:
         """Give what is trained."""
@@ -124,13 +110,17 @@ class TextEncoder:
     def run_untrained(self, texts: Sequence[str], cache: Path | None) -> UntrainedOutputs:
         """Run the untrained model over all texts, or read what an earlier run of the same model and texts kept."""
         kept = None if cache is None else cache / f"frozen-{self._cache_key(texts)}.safetensors"
-        if kept is not None and (found := _read_kept(kept)) is not None:
+        found = None if kept is None else read_kept(kept)
+        crew = self.device.crew
+        if crew.shards and not crew.least(int(found is not None)):
+            found = None  # whoever runs it needs the others' parts
+        if found is not None:
             return found
         # What the frozen layers give never changes, and is most of what a fit would compute: once for all epochs.
         hidden = self._run_frozen(texts)
         beginning = UntrainedOutputs(hidden, self.encode_all(hidden))
         if kept is not None and self.device.crew.leads:
-            _keep(beginning, kept)
+            keep_outputs(beginning, kept)
         return beginning
 
     def encode(self, hidden: Hidden, texts: Tensor, parts: int = 1) -> Tensor:
@@ -142,11 +132,14 @@ class TextEncoder:
         """
         lengths = hidden.starts[texts + 1] - hidden.starts[texts]
         order = torch.argsort(lengths, stable=True)
-        again = self.runs_again or parts > 1
+        crew = self.device.crew
+        again = (self.runs_again or parts > 1) and not crew.shards
         run = self._run_again if again else self._run_trained
         # Nothing is padding where texts stand end to end: then all of them share their matrices.
         one = self.packed is not None and not again
-        groups = order.chunk(1 if one else LENGTH_GROUPS * max(1, parts // 2))
+        wanted = 1 if one else LENGTH_GROUPS * max(1, parts // 2)
+        # Of a model that is cut all have to run as many.
+        groups = order.tensor_split(min(wanted, crew.least(len(order)))) if crew.shards else order.chunk(wanted)
         back = self.device.put(torch.argsort(order))
         return torch.cat([run(hidden, texts[group]) for group in groups])[back]
 
@@ -207,6 +200,7 @@ class TextEncoder:
     def _cache_key(self, texts: Sequence[str]) -> str:
         settings = f"{self.source.digest} {self.frozen} {self.max_tokens}"
         settings += "" if self.pooling == MEAN else f" {self.pooling}"
+        settings += " tokens" if self.whole else ""
         settings += "" if self.device.precision == FP32 else f" {self.device.precision}"
         return hashlib.sha256("\x1e".join((settings, *texts)).encode()).hexdigest()[:24]
 
@@ -255,19 +249,3 @@ class TextEncoder:
             state_BTD = self.stack.above(kept, mask_BT, self.frozen)
         # In single precision from here on: sums over tokens, cosines and losses.
         return pool(state_BTD.float(), mask_BT, self.pooling)
-
-
-def _read_kept(path: Path) -> UntrainedOutputs | None:
-    """Read what was kept; a file cut short, by a full disk say, counts as none."""
-    try:
-        tensors = load_file(path)
-        return UntrainedOutputs(Hidden(tensors["packed"], tensors["starts"]), tensors["vectors"])
-    except (SafetensorError, KeyError, OSError):
-        return None
-
-
-def _keep(beginning: UntrainedOutputs, path: Path) -> None:
-    hidden = beginning.hidden
-    tensors = {"packed": hidden.packed_PD, "starts": hidden.starts, "vectors": beginning.vectors_ED.contiguous()}
-    # To the file at once: it is the largest thing there is, and bytes of it would be the same again.
-    keep_file(path, lambda partial: save_file(tensors, partial))

@@ -52,17 +52,18 @@ class TextLayers(Protocol):
         ...
 
 
-def open_layers(source: ModelSource) -> TextLayers:
-    """Load a model; raise ModelError."""
-    return LayeredBert(source) if source.kind == BERT and not is_decoder(source) else WholeModel(source)
+def open_layers(source: ModelSource, *, whole: bool = False) -> TextLayers:
+    """Load a model, one that is always run as a *whole* where that is asked for; raise ModelError."""
+    if source.kind != BERT or is_decoder(source):
+        return WholeModel(source, load_backbone(source))
+    return WholeModel(source, _load_bert(source).eval()) if whole else LayeredBert(source)
 
 
 class WholeModel:
     """Any kind that transformers knows, run as it runs it: what is kept of a text are its tokens."""
 
-    def __init__(self, source: ModelSource) -> None:
-        self.source = source
-        self.model = load_backbone(source)
+    def __init__(self, source: ModelSource, model: Any) -> None:
+        self.source, self.model = source, model
         self.pad_token = find_pad_token(source)
         measure_width(self.model, source, self.pad_token)
         self.layers = layers_of(self.model)

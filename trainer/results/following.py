@@ -21,29 +21,29 @@ def follow(load: Callable[[], AnyJob], crew: Crew) -> None:
     """Make every step that the first process makes; raise what only this one has met, and end as that one does."""
     with ExitStack() as kept:
         kept.enter_context(redirect_stderr(StringIO()))  # the first says the same
-        job, task, found = _prepare(load, crew, kept)
+        job, task, crew, found = _prepare(load, crew, kept)
         earlier = read_checkpoint(Path(found)) if found else None
         place = Resumption(Shelf(shelf_folder(job), keep=0), {}, earlier, crew)
         checkpoints = KeptCheckpoints(place, job.checkpoint.every, None)
         try:
-            with suppress(Dismissed):
+            with suppress(Dismissed), crew.noticing():
                 task.fit(checkpoints.report, checkpoints)
         except (FloatingPointError, Stopped) as error:  # met by all of them after the same step
             _wait_for_the_first(crew)
             raise SystemExit(128 + error.signal_number if isinstance(error, Stopped) else 1) from None
 
 
-def _prepare(load: Callable[[], AnyJob], crew: Crew, kept: ExitStack) -> tuple[AnyJob, Task, str]:
+def _prepare(load: Callable[[], AnyJob], crew: Crew, kept: ExitStack) -> tuple[AnyJob, Task, Crew, str]:
     """Load what is fitted while the first does, and wait for it: where that one ends before, so does this."""
     with unstoppable():  # a stop is the first's to tell
         try:
             job = kept.enter_context(fetched(load()))
-            task, _ = load_on_device(job, training=True, crew=crew)
+            task, device = load_on_device(job, training=True, crew=crew)
         except Exception:
             # Not before the first has had its say: mostly it met the same, and a launcher ends all when one ends.
             _hear(crew)
             raise
-        return job, task, _hear(crew)
+        return job, task, device.crew, _hear(crew)
 
 
 def _hear(crew: Crew) -> str:

@@ -25,7 +25,8 @@ def train_task(
     with writing_events(board) as events, _reporting(task, steps, events, checkpoints) as on_step:
         place.crew.tell("" if place.found is None else str(place.found.folder))  # the others begin
         try:
-            return task.fit(on_step, checkpoints), checkpoints
+            with place.crew.noticing():
+                return task.fit(on_step, checkpoints), checkpoints
         except (FloatingPointError, TrainingError) as error:
             checkpoints.clear()  # they lead there again
             raise TrainingError(str(error)) from error

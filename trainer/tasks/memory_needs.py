@@ -14,6 +14,7 @@ from trainer.data.splits import Part
 from trainer.environment import FreeMemory, free_memory
 from trainer.errors import JobError
 from trainer.jobs.schema import AnyJob, MixJob, NextItemJob, RelevanceJob, RetrievalJob
+from trainer.models.crew import ALONE, Crew
 from trainer.models.device import CPU
 from trainer.models.ease import KEPT
 from trainer.models.mix_features import FEATURES
@@ -25,6 +26,7 @@ from trainer.models.text_encoder import LOOKED_AT
 NUMBER = 4  # bytes
 TOLD = 3  # of what is held, the largest
 LEARNT = 4  # numbers a parameter that is trained: itself, its gradient and Adam's two moments
+LAYERS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers")  # as configurations call how many there are
 STATES = 8  # numbers that each layer keeps of a token and dimension for the way back, at the least
 
 
@@ -68,8 +70,34 @@ def product(numbers: Sequence[tuple[int, str]], instead: str, each: int = NUMBER
     return Need(f"{told} x {each} bytes", size, instead)
 
 
-def weights_needs(source: ModelSource, job: AnyJob, *, training: bool) -> list[Need]:
-    """Give what a model's weights take; where all of them are trained, what goes with each of them too."""
+def fits_whole(source: ModelSource, job: AnyJob, free: int) -> bool:
+    """Say whether the weights, and of those that are trained gradients and moments, fit into so many bytes.
+
+    What is kept for the way back comes on top: a model that nearly fills a chip is better cut where that is not set.
+    """
+    weights = count_parameters(source)
+    learnt = round(weights * _learnt_share(source, job))
+    return NUMBER * (weights + learnt * (LEARNT - 1)) <= free
+
+
+def _learnt_share(source: ModelSource, job: AnyJob) -> float:
+    """Give the share of the weights that is trained, of layers as if they were all of a model; of adapters none."""
+    if isinstance(job, RelevanceJob) and job.model.lora is not None:
+        return 0.0
+    counts = [source.config[name] for name in LAYERS if isinstance(source.config.get(name), int)]
+    if job.train.layers is None or not counts or counts[0] < 1:
+        return 1.0
+    return min(1.0, job.train.layers / float(counts[0]))
+
+
+def weights_needs(source: ModelSource, job: AnyJob, crew: Crew = ALONE, *, training: bool) -> list[Need]:
+    """Give what a model's weights take; where all of them are trained, what goes with each of them too.
+
+    Of a model that is to be cut each process of a machine reads the whole first.
+    """
+    if crew.shards:
+        read = [(count_parameters(source), "weights"), (crew.local_size, "processes")]
+        return [product(read, "fewer processes a machine, or model to a smaller one")]
     whole = training and isinstance(job, RelevanceJob) and job.train.layers is None and job.model.lora is None
     instead = "model to a smaller one" + (", or train.layers or model.lora" if whole else "")
     return [product([(count_parameters(source), "weights")], instead, NUMBER * (LEARNT if whole else 1))]

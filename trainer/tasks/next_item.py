@@ -29,10 +29,11 @@ from trainer.measures.ranks import TOP
 from trainer.models.device import PROCESSOR, Device
 from trainer.models.ease import ItemLinks, read_links_or_learn
 from trainer.models.history_scorer import Scorer, load_scorer, save_scorer
+from trainer.models.kept_states import Hidden, UntrainedOutputs
 from trainer.models.saved_encoder import SavedEncoder, as_tuned, open_encoder, refuse_to_tune, tell_tuned
 from trainer.models.saved_settings import settle
 from trainer.models.source import find_source
-from trainer.models.text_encoder import Hidden, TextEncoder, UntrainedOutputs
+from trainer.models.text_encoder import TextEncoder
 from trainer.models.token_losses import note_losses, tell_losses
 from trainer.task import Amount, Checkpoints, Command, OnStep, Outcome
 from trainer.tasks.memory_needs import check_memory, next_item_needs, weights_needs
@@ -106,7 +107,7 @@ class NextItem:
         train_on_trips(
             as_tuned(self.encoder), beginning.hidden, scorer, examples, self.job.train, rng, on_step, checkpoints
         )
-        crew.let_helpers_go()
+        as_tuned(self.encoder).come_together()
         vectors_ED = as_tuned(self.encoder).encode_all(beginning.hidden)
         return ReadyNextItem(self, self._with_mix(scorer, vectors_ED), vectors_ED, beginning.vectors_ED)
 
@@ -217,7 +218,7 @@ def load(job: NextItemJob, *, training: bool, device: Device = PROCESSOR, given:
             f"{source_name}: {len(learn)} trips to learn from with {job.train.min_history_days} days behind them"
             f"{' that are not rehearsed' if rehearsals else ''} are fewer than train.batch = {job.train.batch}"
         )
-    check_memory(source.folder, weights_needs(source, job, training=training))
+    check_memory(source.folder, weights_needs(source, job, device.crew, training=training))
     reading: dict[str, Any] = {"max_tokens": job.model.max_tokens, "pooling": job.model.pooling, "device": device}
     encoder = (
         TextEncoder(source, trained_layers=job.train.layers, **reading) if training else open_encoder(source, **reading)

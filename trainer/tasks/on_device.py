@@ -35,11 +35,14 @@ def load_on_device(
     from trainer.models.device import prepare_device
     from trainer.tasks.loading import load_task
     from trainer.tasks.reading_alike import check_read_alike
+    from trainer.tasks.sharing import share_model
 
     crew = crew or ALONE
     torch.set_num_threads(job.threads or max(1, usable_cores() // crew.local_size))
     device = replace(prepare_device(job.device), crew=crew)
     check_crew(job, crew, device.kind, torch.cuda.device_count())
+    if training:
+        device = share_model(job, device)
     if not training and _is_compressed(job):
         device = prepare_device(PROCESSOR_ALONE)  # it computes nowhere else
     task = load_task(job, training=training, device=device, given=given)

@@ -149,7 +149,7 @@ class Relevance:
 
         learnt = [one for group in groups for one in group.parameters]
         average_fits(settings.average, learnt, fit_once, on_step, checkpoints)
-        device.crew.let_helpers_go()
+        model.come_together()
         return ReadyRelevance(self, self._settle(), fresh=True)
 
     def take_saved(self) -> "ReadyRelevance":
@@ -284,7 +284,7 @@ def load(job: RelevanceJob, *, training: bool, device: Device = PROCESSOR, given
     check_valid_rows(job, pairs)
     scale = _scale_of(job, pairs, saved, training=training)
     torch.manual_seed(job.seed)  # adapters and the head are drawn
-    check_memory(source.folder, weights_needs(source, job, training=training))
+    check_memory(source.folder, weights_needs(source, job, device.crew, training=training))
     trained = job.train.layers if training else None
     model = open_cross_encoder(source, job.model, scale.outputs, trained, device, tuned=saved is not None)
     check_memory(job.data.path, relevance_needs(job, model, pairs, training=training))

@@ -38,10 +38,11 @@ from trainer.models.hybrid_search import (
     load_settings,
     save_search,
 )
+from trainer.models.kept_states import UntrainedOutputs
 from trainer.models.saved_encoder import SavedEncoder, as_tuned, open_encoder, refuse_to_tune, tell_tuned
 from trainer.models.saved_settings import settle_search
 from trainer.models.source import find_source
-from trainer.models.text_encoder import TextEncoder, UntrainedOutputs
+from trainer.models.text_encoder import TextEncoder
 from trainer.models.token_losses import note_losses, tell_losses
 from trainer.task import Amount, Checkpoints, Command, OnStep, Outcome
 from trainer.tasks.catalogue_indexes import CatalogueIndexes, CatalogueWords
@@ -111,11 +112,11 @@ class Retrieval:
 
     def fit(self, on_step: OnStep, checkpoints: Checkpoints) -> "ReadyRetrieval":
         """Train the encoder in place, then choose the weight of the fusion on the valid rows."""
-        beginning = self._begin()
+        beginning = as_tuned(self.encoder).run_untrained(self.texts.all_E, self.job.model.cache)
         untrained = CatalogueIndexes(self.words, beginning.vectors_ED)
         self._train(beginning, untrained, on_step, checkpoints)
-        as_tuned(self.encoder).device.crew.let_helpers_go()
-        # The untrained model is compared at a weight of its own: at the tuned one's it would lose for nothing.
+        as_tuned(self.encoder).come_together()
+        # The untrained model is compared at its own weight: at the tuned one's it would lose for nothing.
         before = self._settings(untrained)
         # Training moved every vector; these are the ones that will be looked at.
         needed = needed_texts(self.texts, self.asked, self.chosen_on)
@@ -132,9 +133,6 @@ class Retrieval:
         # With a saved model the job's weight is that model's, unless the job gives one: nothing is chosen anew.
         indexes = CatalogueIndexes(self.words, vectors_ED)
         return ReadyRetrieval(self, self._settings(indexes), indexes, None, None)
-
-    def _begin(self) -> UntrainedOutputs:
-        return as_tuned(self.encoder).run_untrained(self.texts.all_E, self.job.model.cache)
 
     def _train(
         self, beginning: UntrainedOutputs, untrained: CatalogueIndexes, on_step: OnStep, checkpoints: Checkpoints
@@ -286,7 +284,7 @@ def load(
     check_valid_rows(job, pairs)
     chooses = job.search.weight is None or job.train.early_stop is not None
     chosen_on = ask_part(pairs, Part.VALID, job.relevant) if chooses else NO_QUESTIONS
-    check_memory(source.folder, weights_needs(source, job, training=training))
+    check_memory(source.folder, weights_needs(source, job, device.crew, training=training))
     reading: dict[str, Any] = {"max_tokens": job.model.max_tokens, "pooling": job.model.pooling, "device": device}
     encoder = (
         TextEncoder(source, trained_layers=job.train.layers, **reading) if training else open_encoder(source, **reading)

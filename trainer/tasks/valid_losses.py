@@ -14,7 +14,8 @@ from trainer.learning.contrastive_loss import contrast_loss, make_contrast
 from trainer.learning.hard_negatives import Known
 from trainer.learning.pair_loss import pair_loss
 from trainer.models.cross_encoder import CrossEncoder
-from trainer.models.text_encoder import Hidden, TextEncoder
+from trainer.models.kept_states import Hidden
+from trainer.models.text_encoder import TextEncoder
 from trainer.tasks.retrieval_questions import EncodedTexts
 
 Ints = npt.NDArray[np.int64]
