@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 
 from trainer.data.card import write_card
-from trainer.data.snapshot import check_unused, partial_folder
+from trainer.data.snapshot import partial_folder
 from trainer.environment import describe_environment, usable_cores
 from trainer.errors import DataError, LostProcessError, Stopped, TrackingError
 from trainer.jobs.schema import BESIDE, AnyJob, Job, flatten
 from trainer.measures.bootstrap import Intervals, measure_intervals
 from trainer.measures.slices import choose_slices
 from trainer.results.logged_metrics import all_metrics
-from trainer.results.output_folder import OutputFolder, keeping_trained
+from trainer.results.output_folder import OutputFolder, check_places, keeping_trained
 from trainer.results.pending_upload import MODEL, StepLog, Upload, keep_upload
 from trainer.results.registered_models import fetched
 from trainer.results.result_files import RESULT, Result, write_intervals, write_per_example, write_result
@@ -73,7 +73,7 @@ def run_job(
     one that was *started* for it. This process may lead a *crew* that fits together.
     """
     began = perf_counter()
-    check_unused(job.output)
+    check_places(job)
     with fetched(job) as local:
         return _run_local(local, command, resume, beside, began, started, crew)
 

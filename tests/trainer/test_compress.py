@@ -9,6 +9,7 @@ import pytest
 from tests.trainer.fitting import result_of
 from tests.trainer.queries import make_bert, make_rows, write_job, write_rows
 from trainer.__main__ import main
+from trainer.compression import retrieval_candidates
 from trainer.compression.gate import GateError, LossGate, Measured, choose
 from trainer.compression.timing import time_answers, time_models
 from trainer.jobs.file import load_job
@@ -144,3 +145,43 @@ def test_what_cannot_be_compressed_leaves_one_sentence_and_nothing_else(
     assert compress(shop, place, *overrides) == 2
     assert said in capsys.readouterr().err
     assert {path.name for path in place.iterdir()} == {"mlflow.db"}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "code", "said"),
+    [
+        (("tracking.uri=sqlite:///{place}/broken.db",), 1, "broken.db: is no SQLite database"),
+        (("tracking.experiment=gone",), 1, "tracking.experiment: 'gone' was deleted; restore it or name another"),
+        (
+            ("output={place}/broken.db/out",),
+            2,
+            "broken.db/out: cannot be made: {place}/broken.db is a file and no folder",
+        ),
+        (("result={place}",), 2, "result = {place}: is a folder; the name of a file is right"),
+        (("tracking.registered='a:b'",), 2, "the registry takes no name that is blank or holds / or :"),
+    ],
+)
+def test_what_would_lose_the_work_is_told_before_a_candidate_is_made(shop, place, capsys, overrides, code, said):
+    from mlflow import MlflowClient
+
+    (place / "broken.db").write_text("words that are no database")
+    client = MlflowClient(tracking_uri=f"sqlite:///{place}/mlflow.db")
+    client.delete_experiment(client.create_experiment("gone"))
+    assert compress(shop, place, *(one.format(place=place) for one in overrides)) == code
+    told = capsys.readouterr().err
+    assert said.format(place=place) in told
+    assert "trainer: compress: static" not in told
+
+
+def test_a_candidate_for_which_the_disk_has_no_room_is_left_out_and_the_rest_is_measured(
+    shop, place, capsys, monkeypatch
+):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(retrieval_candidates, "write_form", full)
+    gate = ("compress.max_quality_loss=1", "compress.min_speedup=0.1")
+    assert compress(shop, place, 'compress.candidates=["asymmetric", "static"]', *gate) == 0
+    told = capsys.readouterr()
+    assert "asymmetric is left out: [Errno 28] No space left on device" in told.err
+    assert json.loads(told.out)["chosen"] == "static"

@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -157,3 +158,13 @@ def test_a_model_too_large_for_what_a_shell_allows_is_refused_before_it_is_read(
     assert "60,000,000 weights x 16 bytes = 915.5 MiB" in done.stderr
     assert "(by ulimit -v): set model to a smaller one, or train.layers or model.lora" in done.stderr
     assert not (place / "relevance").exists()
+
+
+def test_a_disk_that_has_no_room_for_the_tuned_model_is_told_before_it_is_trained(tmp_path, monkeypatch, capsys):
+    data = write_rows(tmp_path / "pairs.csv", make_rows())
+    job = write_job(tmp_path, "relevance", data, make_bert(tmp_path / "bert"))
+    monkeypatch.setattr(memory_needs, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    assert main(["fit", str(job), "--set", f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"]) == 2
+    told = capsys.readouterr().err
+    assert re.search(r"output = .*relevance: the tuned model takes 8\d.\d KiB, and 1.0 KiB are free on that disk", told)
+    assert not (tmp_path / "mlflow.db").exists()

@@ -54,6 +54,7 @@ def test_trials_are_nested_runs_on_the_valid_rows_and_the_best_is_fitted_on_all_
         (["--rates", "1e-3:1e-5"], "--rates 1e-3:1e-5: two rates, the lower first, are right"),
         (["--batches", "16,many"], "--batches 16,many: whole numbers from 2 on are right"),
         (["--set", "train.layers=9"], "train.layers: 9 is more than the model's 2"),
+        (["--set", "output=/dev/null/out"], "/dev/null is a file and no folder"),
         (["--trials", "0"], "Invalid value for '--trials'"),
     ],
 )

@@ -103,7 +103,9 @@ def test_a_fit_that_is_stopped_while_it_uploads_keeps_what_was_trained(tracked, 
 
 
 def test_an_upload_is_repeated_into_no_second_version(tracked, capsys):
-    settings = ("tracking.registered=shop", "tracking.alias=latest")  # an alias that MLflow keeps for itself
+    settings = ("tracking.registered=shop", "tracking.alias=champion")
+    refuse = "CREATE TRIGGER no BEFORE INSERT ON registered_model_aliases BEGIN SELECT RAISE(ABORT, 'no'); END"
+    execute(tracked, refuse)
     assert fit(tracked.path, *settings) == 1
     output = tracked.folder / "output"
     assert main(["upload", str(output)]) == 1

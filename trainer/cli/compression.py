@@ -32,16 +32,18 @@ def compress(
     from trainer.compression.gate import GateError
     from trainer.compression.table import as_json as told
     from trainer.compression.table import tell
-    from trainer.data.snapshot import check_unused
     from trainer.jobs.file import load_job
+    from trainer.results.output_folder import check_places
     from trainer.results.registered_models import fetched
     from trainer.run import run_job
     from trainer.tasks.on_device import check_device
+    from trainer.tracking.mlflow import check_tracking
     from trainer.tracking.progress import say
 
     loaded = load_job(job, overrides or (), model=model)
-    check_unused(loaded.output)
+    check_places(loaded)
     check_device(loaded)
+    check_tracking(loaded.tracking)  # candidates take hours, and their run begins behind them
     say("trainer: compress: makes, measures and scores on the processor in fp32, for which it makes models")
     questions = "pairs" if loaded.task == "relevance" else "queries"
     with fetched(loaded) as local, TemporaryDirectory(prefix="trainer-") as scratch:

@@ -67,7 +67,7 @@ def compare_candidates(job: AnyJob, scratch: Path) -> Compared:
         began = perf_counter()
         try:
             scored[candidate.value] = task.make(candidate, scratch / candidate.value)
-        except ModelError as error:
+        except (ModelError, OSError) as error:  # a full disk, say: what was made before is still a choice
             refused.append(Refused(candidate.value, str(error)))
             say(f"trainer: compress: {candidate.value} is left out: {error}")
         spent[candidate.value] = perf_counter() - began

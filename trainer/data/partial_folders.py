@@ -37,6 +37,15 @@ def check_alone(target: Path, own: Path) -> None:
             raise DataError(f"{target}: another process is writing it already; name another folder")
 
 
+def check_makeable(target: Path) -> None:
+    """Raise DataError where nothing of that name can be made."""
+    there = next(path for path in target.absolute().parents if path.exists())
+    if not there.is_dir():
+        raise DataError(f"{target}: cannot be made: {there} is a file and no folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise DataError(f"{target}: cannot be made: nobody may write to {there}, or this user may not")
+
+
 def _is_held(path: Path) -> bool:
     try:
         descriptor = os.open(path, os.O_RDONLY)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainer.data.card import DataCard, read_card, write_card
-from trainer.data.partial_folders import check_alone, filled_folder
+from trainer.data.partial_folders import check_alone, check_makeable, filled_folder
 from trainer.errors import DataError
 
 ITEMS = "items.parquet"
@@ -106,9 +106,10 @@ def content_hash(catalogue: Catalogue, purchases: Purchases, test_from: str) -> 
 
 
 def check_unused(target: Path) -> None:
-    """Raise DataError where something would be written over: said before the work, not after it."""
+    """Raise DataError where something would be written over, or nothing can be: said before the work, not after it."""
     if target.exists():
         raise DataError(f"{target}: exists already; name a new folder or remove it first")
+    check_makeable(target)
 
 
 @contextmanager

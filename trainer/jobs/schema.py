@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
 from trainer.jobs.compression import CompressJob
 from trainer.jobs.data import HistoriesData, InteractionsData, PairsData
 from trainer.jobs.fields import Count, FilePath, PackageName, Positive, Section, Share, SomeNames
 from trainer.jobs.labelling import LabelJob
+from trainer.jobs.registry_names import check_alias, check_registered
 from trainer.jobs.running import CheckpointJob, DeviceJob, ExplainJob
 from trainer.jobs.training import RelevanceTrainJob, RetrievalTrainJob, TrainJob
 from trainer.jobs.transfer import TransferJob
@@ -86,8 +87,8 @@ class TrackingJob(Section):
     uri: TrackingUri
     experiment: Annotated[str, Field(min_length=1)]
     artifacts: FilePath | None = None  # where a new experiment keeps its artifacts
-    registered: Annotated[str, Field(min_length=1)] | None = None  # the name under which a fit registers its model
-    alias: Annotated[str, Field(min_length=1)] | None = None  # moved to the version that a fit registers
+    registered: Annotated[str, AfterValidator(check_registered)] | None = None  # under which a fit registers its model
+    alias: Annotated[str, AfterValidator(check_alias)] | None = None  # moved to the version that a fit registers
     run_name: str | None = None
     fire_id: str | None = None
     tags: dict[str, str] = Field(default_factory=dict)

@@ -19,6 +19,7 @@ from trainer.labelling.pool import Pool, read_pool
 from trainer.learning.checkpoints import NoCheckpoints
 from trainer.models.label_scale import BINARY, CLASSES, RelevanceSettings
 from trainer.results.appendix import Appendix
+from trainer.results.output_folder import check_places
 from trainer.results.pending_upload import StepLog
 from trainer.results.registered_models import fetched
 from trainer.results.run_manifest import manifest_tags
@@ -80,7 +81,7 @@ def self_train(job: RelevanceJob) -> SelfTrained:
     Raise InputError before anything is written.
     """
     table = job.output.with_name(f"{job.output.name}-pairs.parquet")
-    check_unused(job.output)
+    check_places(job)
     check_unused(table)
     with fetched(job.model_copy(update={"part": "valid"})) as asked, TemporaryDirectory(prefix="trainer-") as scratch:
         task, _ = load_on_device(asked, training=True)

@@ -6,11 +6,24 @@ from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
-from trainer.errors import DataError, ScoringError, Stopped
+from trainer.data.partial_folders import check_makeable
+from trainer.data.snapshot import check_unused
+from trainer.errors import DataError, JobError, ScoringError, Stopped
+from trainer.jobs.schema import Job
 from trainer.results.pending_upload import MODEL
 from trainer.results.result_files import RESULT, Result, write_result
 from trainer.stopping import unstoppable
 from trainer.tracking.progress import say
+
+
+def check_places(job: Job) -> None:
+    """Raise InputError for an output or a result that could not be written: said before the work, not after it."""
+    check_unused(job.output)
+    if job.result is None:
+        return
+    if job.result.is_dir():
+        raise JobError(f"result = {job.result}: is a folder; the name of a file is right")
+    check_makeable(job.result)
 
 
 @dataclass(slots=True)

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from trainer.data.snapshot import check_unused
 from trainer.errors import InputError, JobError, Stopped, TrainingError
 from trainer.jobs.schema import AnyJob, DataJob, NextItemJob, RelevanceJob, RetrievalJob
+from trainer.results.output_folder import check_places
 from trainer.results.pending_upload import StepLog
 from trainer.results.registered_models import fetched
 from trainer.results.run_manifest import manifest_tags
@@ -58,13 +58,14 @@ def search_job(job: AnyJob, trials: int, space: Space, metric: str | None = None
 
     The run that the best is logged as is there from the beginning, and each trial's is nested in it.
     """
-    check_unused(job.output)
+    check_places(job)
     name = metric or BY_TASK[job.task]
+    study = _study(job, space, name)
     with fetched(on_valid(job)) as asked:
         load_on_device(asked, training=True)  # bad input is told before anything is written
         parent = start_run(job.tracking, {SEARCH_TAG: f"{trials} trials by {name} of the valid rows"})
         with ended(parent):
-            found = list(_try(asked, trials, space, name, parent))
+            found = list(_try(asked, study, trials, space, name, parent))
             best = best_of(found, name)
     say(f"trainer: the best of {trials} trials is fitted: train.lr = {best.lr:.3g}, train.batch = {best.batch}")
     with ended(parent):
@@ -108,8 +109,7 @@ def _good(trial: Trial, metric: str) -> float:
     return -trial.value if metric in LOWER else trial.value
 
 
-def _try(job: AnyJob, trials: int, space: Space, metric: str, parent: Recorder) -> Iterator[Trial]:
-    study = _study(job, space, metric)
+def _try(job: AnyJob, study: Any, trials: int, space: Space, metric: str, parent: Recorder) -> Iterator[Trial]:
     for number in range(1, trials + 1):
         asked = study.ask()
         lr = float(asked.suggest_float("lr", space.lowest, space.highest, log=True))

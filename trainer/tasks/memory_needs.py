@@ -6,6 +6,7 @@ What is counted is what grows without bounds: least amounts, so that nothing is 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import disk_usage
 
 import numpy as np
 
@@ -88,6 +89,19 @@ def _learnt_share(source: ModelSource, job: AnyJob) -> float:
     if job.train.layers is None or not counts or counts[0] < 1:
         return 1.0
     return min(1.0, job.train.layers / float(counts[0]))
+
+
+def check_weights(source: ModelSource, job: AnyJob, crew: Crew = ALONE, *, training: bool) -> None:
+    """Raise JobError where a model's weights do not fit into memory or, once they are tuned, on the output's disk."""
+    check_memory(source.folder, weights_needs(source, job, crew, training=training))
+    if training:
+        there = next(path for path in job.output.absolute().parents if path.exists())
+        size, free = NUMBER * count_parameters(source), disk_usage(there).free
+        if size > free:
+            raise JobError(
+                f"output = {job.output}: the tuned model takes {readable(size)}, and {readable(free)} are free on that"
+                " disk: make room, or name another place"
+            )
 
 
 def weights_needs(source: ModelSource, job: AnyJob, crew: Crew = ALONE, *, training: bool) -> list[Need]:

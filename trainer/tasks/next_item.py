@@ -36,7 +36,7 @@ from trainer.models.source import find_source
 from trainer.models.text_encoder import TextEncoder
 from trainer.models.token_losses import note_losses, tell_losses
 from trainer.task import Amount, Checkpoints, Command, OnStep, Outcome
-from trainer.tasks.memory_needs import check_memory, next_item_needs, weights_needs
+from trainer.tasks.memory_needs import check_memory, check_weights, next_item_needs
 from trainer.tasks.next_item_mix import Rehearsal, learn_mix, not_rehearsed, rehearse, tell_mix
 from trainer.tasks.next_item_ranking import (
     CatalogueTexts,
@@ -218,7 +218,7 @@ def load(job: NextItemJob, *, training: bool, device: Device = PROCESSOR, given:
             f"{source_name}: {len(learn)} trips to learn from with {job.train.min_history_days} days behind them"
             f"{' that are not rehearsed' if rehearsals else ''} are fewer than train.batch = {job.train.batch}"
         )
-    check_memory(source.folder, weights_needs(source, job, device.crew, training=training))
+    check_weights(source, job, device.crew, training=training)
     reading: dict[str, Any] = {"max_tokens": job.model.max_tokens, "pooling": job.model.pooling, "device": device}
     encoder = (
         TextEncoder(source, trained_layers=job.train.layers, **reading) if training else open_encoder(source, **reading)

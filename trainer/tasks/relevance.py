@@ -62,7 +62,7 @@ from trainer.models.saved_settings import settle_pairs
 from trainer.models.source import find_source
 from trainer.models.token_losses import tell_losses
 from trainer.task import Amount, Checkpoints, Command, OnStep, Outcome
-from trainer.tasks.memory_needs import check_memory, relevance_needs, weights_needs
+from trainer.tasks.memory_needs import check_memory, check_weights, relevance_needs
 from trainer.tasks.valid_losses import check_valid_rows, valid_pair_loss
 
 Floats = npt.NDArray[np.float64]
@@ -284,7 +284,7 @@ def load(job: RelevanceJob, *, training: bool, device: Device = PROCESSOR, given
     check_valid_rows(job, pairs)
     scale = _scale_of(job, pairs, saved, training=training)
     torch.manual_seed(job.seed)  # adapters and the head are drawn
-    check_memory(source.folder, weights_needs(source, job, device.crew, training=training))
+    check_weights(source, job, device.crew, training=training)
     trained = job.train.layers if training else None
     model = open_cross_encoder(source, job.model, scale.outputs, trained, device, tuned=saved is not None)
     check_memory(job.data.path, relevance_needs(job, model, pairs, training=training))

@@ -46,7 +46,7 @@ from trainer.models.text_encoder import TextEncoder
 from trainer.models.token_losses import note_losses, tell_losses
 from trainer.task import Amount, Checkpoints, Command, OnStep, Outcome
 from trainer.tasks.catalogue_indexes import CatalogueIndexes, CatalogueWords
-from trainer.tasks.memory_needs import check_memory, retrieval_needs, weights_needs
+from trainer.tasks.memory_needs import check_memory, check_weights, retrieval_needs
 from trainer.tasks.retrieval_questions import (
     DEEP,
     NO_QUESTIONS,
@@ -284,7 +284,7 @@ def load(
     check_valid_rows(job, pairs)
     chooses = job.search.weight is None or job.train.early_stop is not None
     chosen_on = ask_part(pairs, Part.VALID, job.relevant) if chooses else NO_QUESTIONS
-    check_memory(source.folder, weights_needs(source, job, device.crew, training=training))
+    check_weights(source, job, device.crew, training=training)
     reading: dict[str, Any] = {"max_tokens": job.model.max_tokens, "pooling": job.model.pooling, "device": device}
     encoder = (
         TextEncoder(source, trained_layers=job.train.layers, **reading) if training else open_encoder(source, **reading)

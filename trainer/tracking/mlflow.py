@@ -163,6 +163,16 @@ def start_run(job: TrackingJob, tags: Mapping[str, str]) -> Recorder:
     return Recorder(client, run.info.run_id, experiment_id)
 
 
+def check_tracking(job: TrackingJob) -> None:
+    """Raise TrackingError where MLflow is away or the experiment was deleted; nothing is made there."""
+    path = Path(job.uri.removeprefix(PLAIN_SQLITE))
+    if job.uri.startswith(PLAIN_SQLITE) and not path.exists():
+        return
+    client = _connect(job.uri)
+    with _translated():
+        _check_active(client.get_experiment_by_name(job.experiment), job)
+
+
 def resume_run(uri: str, run_id: str, experiment_id: str) -> Recorder:
     """Give the recorder of a run that was started before; raise TrackingError where MLflow does not know it."""
     client = _connect_existing(uri)
@@ -245,9 +255,13 @@ def _find_experiment(client: Any, job: TrackingJob) -> str:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another job made it in between
                 raise
             found = client.get_experiment_by_name(job.experiment)
-    if found.lifecycle_stage != "active":
-        raise TrackingError(f"tracking.experiment: '{job.experiment}' was deleted; restore it or name another")
+    _check_active(found, job)
     return str(found.experiment_id)
+
+
+def _check_active(found: Any, job: TrackingJob) -> None:
+    if found is not None and found.lifecycle_stage != "active":
+        raise TrackingError(f"tracking.experiment: '{job.experiment}' was deleted; restore it or name another")
 
 
 def _artifact_location(job: TrackingJob) -> str | None:
