@@ -9,7 +9,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check $(if $(INDEX),--index
 # Tests wait a quarter of their time, for other processes and for disks.
 JOBS   ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() * 3 // 2 or 1)')
 TIMES  ?= 100
-FITS   ?= 13
+FITS   ?= 8
 WHEEL  ?= tests/installed
 
 .PHONY: deploy-check setup demo test fuzz check format reference contract chaos storm wheel decoder diagnose interrupt gpu ray-train gpu-bench ray slurm slow clean
@@ -77,7 +77,7 @@ ray-train: setup
 gpu-bench: setup
 	$(BIN)/python -m bench.trainer_gpu
 
-# Fits killed at random moments, 13 of each kind; FITS=... as many.
+# Fits killed at random moments, 8 of each kind; FITS=... as many.
 interrupt: setup
 	FITS=$(FITS) $(BIN)/python -m pytest -m long -s --durations 0 tests/interrupted
 

@@ -20,9 +20,18 @@ JOBS = {  # each to be killed at several moments
     "relevance": ("train.batch=8", "train.epochs=3"),
     "relevance, averaged": ("train.batch=8", "train.average=3"),
     "relevance, adapters": ("train.batch=8", "train.epochs=3", "model.lora={rank = 2, dropout = 0.3}"),
+    "relevance, adapters that drop nothing": ("train.batch=8", "train.epochs=3", "model.lora={rank = 2}"),
+    "relevance, ended early": (
+        *("train.batch=8", "train.epochs=6", "train.lr=0.01"),
+        "train.early_stop={looks = 2, patience = 2}",
+    ),
+    "retrieval, in parts": (
+        *("train.batch=8", "train.epochs=4", "relevant=3.0", "train.layers=1"),
+        "train.accumulate=3",
+    ),
     "retrieval": ("train.batch=4", "train.epochs=4", "relevant=3.0", "train.layers=1"),
 }
-FITS = int(os.environ.get("FITS", "13"))  # of each
+FITS = int(os.environ.get("FITS", "8"))  # of each
 
 
 def what_it_came_to(output: Path) -> tuple[dict, bytes]:

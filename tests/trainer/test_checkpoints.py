@@ -30,9 +30,11 @@ CUTS = {  # job -> what is set otherwise
     "next_item": (),
     "relevance": ("train.epochs=2",),
     "relevance, adapters with dropout": ("model.lora={rank = 2, dropout = 0.3}", "train.epochs=2"),
+    "relevance, adapters": ("model.lora={rank = 2}", "train.epochs=2"),
     "relevance, two fits averaged": ("train.average=2",),
     "relevance, ended early": ("train.epochs=8", "train.lr=0.01", "train.early_stop={looks = 2, patience = 2}"),
     "retrieval": ("train.epochs=3", "relevant=3.0", "train.layers=1"),
+    "retrieval, in parts": ("train.epochs=3", "relevant=3.0", "train.layers=1", "train.accumulate=3"),
 }
 
 

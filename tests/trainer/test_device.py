@@ -1,5 +1,6 @@
 """On what a job computes: the choice, every tensor in its place, half precision, a GPU where there is one."""
 
+import math
 import platform
 from dataclasses import replace
 from itertools import product
@@ -22,7 +23,17 @@ from trainer.learning.next_item_loss import Example, batch_loss, make_batch
 from trainer.learning.pair_loss import cut_share, pair_loss
 from trainer.learning.prefetch import Prefetch
 from trainer.models import cross_encoder, text_encoder
-from trainer.models.device import BF16, CUDA, PROCESSOR, Chips, Device, choose_device, keep_freed_memory, look_at_chips
+from trainer.models.device import (
+    BF16,
+    CUDA,
+    FP32,
+    PROCESSOR,
+    Chips,
+    Device,
+    choose_device,
+    keep_freed_memory,
+    look_at_chips,
+)
 from trainer.models.kept_states import Hidden
 from trainer.models.pair_tokens import Tokens
 from trainer.models.text_encoder import TextEncoder
@@ -139,6 +150,27 @@ def test_half_precision_on_the_processor_has_much_the_same_losses(models, tmp_pa
     whole, half = losses_on(PROCESSOR, job), losses_on(replace(PROCESSOR, precision=BF16), job)
     assert half != whole
     assert half == pytest.approx(whole, rel=LOSSES_AGREE)
+
+
+@pytest.mark.parametrize("task", ["relevance", "retrieval", "next_item"])
+def test_a_fit_and_an_evaluation_in_half_precision_come_near_those_in_single(models, bench, tmp_path, task):
+    job = bench.job() if task == "next_item" else job_of(tmp_path, task, models["bert"])
+    found = {}
+    for precision in (FP32, BF16):
+        device = replace(PROCESSOR, precision=precision)
+        ready = load_task(job, training=True, device=device).fit(lambda _: None, NoCheckpoints())
+        found[precision] = ready.score().metrics
+        ready.save(tmp_path / precision)
+        saved = job.model.model_copy(update={"package": None, "folder": tmp_path / precision})
+        again = load_task(job.model_copy(update={"model": saved}), training=False, device=device).take_saved().score()
+        assert near(again.metrics, found[precision], 1e-6)
+    assert near(found[BF16], found[FP32], 0.05)
+
+
+def near(one: dict[str, float], other: dict[str, float], most: float) -> bool:
+    """Say whether all metrics but times are numbers, and no farther apart."""
+    names = [name for name in one if not name.startswith("ms_")]
+    return all(math.isfinite(one[name]) and one[name] == pytest.approx(other[name], abs=most) for name in names)
 
 
 def test_layers_that_run_again_on_the_way_back_have_the_same_losses(models, tmp_path, monkeypatch):
