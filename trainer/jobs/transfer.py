@@ -24,7 +24,7 @@ class TransferJob(Section):
     metric: Name | None = None  # auc of relevance, of classes accuracy; ndcg_at_10 of the others
     judged_on: Literal["valid", "test"] = "test"  # valid: as if the test were not there
     leak_check: Literal["leave out", "warn", "refuse"] = "leave out"  # rows of a source that tell a target's test
-    least_steps: Count = 30  # of a fit on few rows: it has more epochs
+    least_steps: Count = 30  # of a fit: one on few rows has more epochs
     language: Literal["en", "zh"] = "en"  # of what is printed; pages are in both
 
     @model_validator(mode="after")

@@ -1,6 +1,6 @@
 """One small chart a target: what each start reaches after how many rows, drawn as SVG without words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,9 +65,9 @@ class TargetChart:
     up: Sequence[DrawnTick]
 
 
-def draw_target(matrix: TransferMatrix, target: str) -> TargetChart:
+def draw_target(matrix: TransferMatrix, target: str, labels: Mapping[str, str]) -> TargetChart:
     """Draw the curves of a target; rows stand on a scale on which nought has a place, log(1 + rows)."""
-    curves = {name: matrix.curve(name, target) for name in (PLAIN, *(one for one in matrix.sources if one != target))}
+    curves = {name: matrix.curve(name, target) for name in matrix.starts(target)}
     entries = [entry for curve in curves.values() for entry in curve]
     most = max((entry.learnt for entry in entries), default=1.0) or 1.0
     ends = [end for entry in entries for end in _span(entry)]
@@ -89,7 +89,7 @@ def draw_target(matrix: TransferMatrix, target: str) -> TargetChart:
             points.append(DrawnPoint(x(one.learnt), y(one.value), under, over, f"{one.learnt:,.0f}: {one.value:.4f}"))
         path = " ".join(f"{'L' if number else 'M'}{point.x} {point.y}" for number, point in enumerate(points))
         colour = COLOURS[place % len(COLOURS)]
-        lines.append(DrawnLine(name, colour, DASHES[place % len(DASHES)], path, points))
+        lines.append(DrawnLine(labels.get(name, name), colour, DASHES[place % len(DASHES)], path, points))
     shown = dict.fromkeys(round(entry.learnt) for entry in matrix.curve(PLAIN, target))
     across = [DrawnTick(x(rows), f"{rows:,}") for rows in shown]
     up = [DrawnTick(y(value), f"{value:.3f}") for value in np.linspace(low, high, TICKS + 1).tolist()]

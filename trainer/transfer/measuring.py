@@ -58,7 +58,7 @@ class MatrixTask:
             done = score_cell(one, cell.seed, start)
             with self._run(cell, done.card, "evaluate") as recorder:
                 return self._keep(number, cell, drawn, done, recorder)
-        least = self.plan.settings.least_steps if cell.shots is not None else 1
+        least = self.plan.settings.least_steps
         opened = open_fit(one, drawn, cell.seed, start, least)
         with self._run(cell, opened[0].card, "fit") as recorder:
             model = _fitted(opened, recorder)
@@ -99,7 +99,7 @@ class MatrixTask:
         if folder.is_dir():
             return folder
         drawn = self.plan.learnt_of(source, seed)
-        opened = open_fit(self.plan.sets.by_name[source], drawn, seed, None, 1)
+        opened = open_fit(self.plan.sets.by_name[source], drawn, seed, None, self.plan.settings.least_steps)
         task, params = opened
         with self._nested(f"{source}, seed {seed}", seed, task.card, "fit") as recorder:
             recorder.log_params({**params, "source": source, "seed": seed, "learnt": drawn.amount})

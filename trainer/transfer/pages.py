@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from trainer.jobs.transfer import PLAIN
+from trainer.jobs.transfer import ADAPTED, PLAIN
 from trainer.measures.bootstrap import Interval
 from trainer.results.summary import markdown_table
 from trainer.transfer.charts import TargetChart, draw_target
@@ -30,6 +30,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         " with 0. Thin lines: 95 %.",
         "start": "start",
         "plain": "no source",
+        "adapted": "no source, texts read first",
         "plain_none": "no source, 0 rows",
         "plain_all": "no source, all rows",
         "all": "all",
@@ -67,6 +68,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "axes": "纵轴：{metric}。横轴：所学的目标样本数（{unit}），对数刻度，从 0 开始。细线：95 % 区间。",
         "start": "起点",
         "plain": "无来源",
+        "adapted": "无来源，先读文本",
         "plain_none": "无来源，0 条",
         "plain_all": "无来源，全部",
         "all": "全部",
@@ -214,16 +216,16 @@ def _span(interval: Interval | None, sign: str = "") -> str:
 
 def _target(matrix: TransferMatrix, target: str, words: Mapping[str, str]) -> ShownTarget:
     shots = list(dict.fromkeys(one.shots for one in matrix.entries if one.target == target and one.source == PLAIN))
-    starts = (PLAIN, *(name for name in matrix.sources if name != target))
+    labels = {PLAIN: words["plain"], ADAPTED: words["adapted"]}
     heads = [words["all"] if count is None else f"{count:,}" for count in shots]
     rows = [
         HeatRow(
-            words["plain"] if name == PLAIN else name,
+            labels.get(name, name),
             [_cell(matrix.entry(name, target, count), words) for count in shots],
         )
-        for name in starts
+        for name in matrix.starts(target)
     ]
-    return ShownTarget(target, draw_target(matrix, target), heads, rows)
+    return ShownTarget(target, draw_target(matrix, target, labels), heads, rows)
 
 
 def _how(matrix: TransferMatrix, words: Mapping[str, str]) -> list[str]:

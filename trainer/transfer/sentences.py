@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from math import isinf, log10
 
+from trainer.jobs.transfer import ADAPTED
 from trainer.transfer.matrix import MatrixEntry, SourceWorth, TransferMatrix
 from trainer.transfer.worth import RowsWorth, Verdict
 
@@ -38,6 +39,18 @@ AFTER = {
     "zh": {
         True: "用“{target}”的 {rows} {unit}时，以“{source}”为起点仍然更好：{metric} {gain}（{low} 至 {high}）。",
         False: "用“{target}”的 {rows} {unit}时，以“{source}”为起点反而更差：{metric} {gain}（{low} 至 {high}）。",
+    },
+}
+READ = {
+    "en": {
+        True: "With {rows} {unit} of {target}, a start that has read its texts is better than one that has not:"
+        " {gain} {metric} ({low} to {high}).",
+        False: "With {rows} {unit} of {target}, a start that has read its texts is worse than one that has not:"
+        " {gain} {metric} ({low} to {high}).",
+    },
+    "zh": {
+        True: "用“{target}”的 {rows} {unit}时，先读过其文本的起点更好：{metric} {gain}（{low} 至 {high}）。",
+        False: "用“{target}”的 {rows} {unit}时，先读过其文本的起点更差：{metric} {gain}（{low} 至 {high}）。",
     },
 }
 EXACT = 10  # rows up to which every one is told
@@ -84,7 +97,7 @@ def _told_apart(matrix: TransferMatrix) -> Iterator[MatrixEntry]:
     """Give the entries with some rows whose gain lies on one side of nought."""
     for entry in matrix.entries:
         span = entry.gain_interval
-        if entry.shots and span is not None and (span.low > 0 or span.high < 0):
+        if entry.shots != 0 and span is not None and (span.low > 0 or span.high < 0):
             yield entry
 
 
@@ -101,4 +114,4 @@ def _after(entry: MatrixEntry, matrix: TransferMatrix, language: str) -> str:
         "low": f"{entry.gain_interval.low:+.4f}",
         "high": f"{entry.gain_interval.high:+.4f}",
     }
-    return AFTER[language][entry.gain_interval.low > 0].format_map(told)
+    return (READ if entry.source == ADAPTED else AFTER)[language][entry.gain_interval.low > 0].format_map(told)
