@@ -64,11 +64,15 @@ def sbatch(given: dict[str, str]) -> int:
     if given.get("partition", "short") not in PARTITIONS:
         print(f"sbatch: error: invalid partition specified: {given['partition']}", file=sys.stderr)
         return refuse("sbatch: error: Batch job submission failed: Invalid partition name specified")
-    if int(given.get("cpus-per-task", 1)) > CPUS or int(given.get("mem", "1M").removesuffix("M")) > MEGABYTES:
-        return refuse("sbatch: error: Batch job submission failed: Requested node configuration is not available")
+    if "gres" in given:
+        return refuse("sbatch: error: Invalid generic resource (gres) specification")
+    if "constraint" in given:
+        return refuse("sbatch: error: Batch job submission failed: Invalid feature specification")
     if given.get("account", "search") != "search":
         said = "Invalid account or account/partition combination specified"
         return refuse(f"sbatch: error: Batch job submission failed: {said}")
+    if "test-only" in given and (int(given.get("cpus-per-task", 1)) > CPUS or megabytes(given) > MEGABYTES):
+        return refuse("sbatch: error: Batch job submission failed: Requested node configuration is not available")
     if "test-only" in given:
         return refuse("sbatch: Job 1 to start at 2026-11-30T02:02:38 using 1 processors on nodes localhost") - 1
     if (FOLDER / "broken").exists():
@@ -84,6 +88,10 @@ def sbatch(given: dict[str, str]) -> int:
     return 0
 
 
+def megabytes(given: dict[str, str]) -> int:
+    return int(given.get("mem", "1M").removesuffix("M"))
+
+
 def use_room() -> None:
     for job in jobs():
         if (job / "pid").exists() and not is_over(job) and time.time() - (job / "pid").stat().st_mtime > limit_of(job):
@@ -92,7 +100,7 @@ def use_room() -> None:
     for job in jobs():
         options = json.loads((job / "options").read_text())
         taken = sum(cpus(each) for each in jobs() if (each / "pid").exists() and not is_over(each))
-        waits = not (job / "pid").exists() and not (job / "cancelled").exists()
+        waits = not (job / "pid").exists() and not (job / "cancelled").exists() and megabytes(options) <= MEGABYTES
         alone = not any(name_of(each) == name_of(job) and not is_over(each) for each in jobs() if each != job)
         if waits and not (FOLDER / "held back").exists() and taken + cpus(job) <= CPUS and (alone or is_first(job)):
             begin(job, options)
@@ -147,7 +155,11 @@ def squeue(given: dict[str, str]) -> int:
             continue
         held = FOLDER / "held back"
         state, reason, code = "PENDING", held.read_text() if held.exists() else "Resources", 0
-        if (job / "late").exists():
+        if cpus(job) > CPUS:  # which is taken all the same, and waits for ever
+            reason = "PartitionConfig"
+        if megabytes(options) > MEGABYTES:
+            state, reason, code = "FAILED", "BadConstraints", 1
+        elif (job / "late").exists():
             state, reason = "TIMEOUT", "TimeLimit"
         elif (job / "cancelled").exists():
             state, reason = "CANCELLED", "None"

@@ -174,4 +174,4 @@ def test_the_doctor_says_who_is_away(cluster, tracking, tmp_path):
     wrong = {"HERALD_EXECUTOR__CLUSTER__TOKEN": "wrong"} if cluster.kind == "ray" else {"SLURM_CONF": "/nowhere"}
     team.environment |= wrong
     said = " ".join(team.say("doctor").split())
-    assert ("refuses who asks (403)" if cluster.kind == "ray" else "scontrol says") in said
+    assert ("refuses who asks (403)" if cluster.kind == "ray" else "Let this host (or the one that ssh names)") in said

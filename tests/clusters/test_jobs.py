@@ -10,8 +10,11 @@ from datetime import timedelta
 
 import psutil
 import pytest
+from pydantic import SecretStr
 
 from bot.errors import ExecutorAwayError, JobError
+from bot.executors.ray.executor import RayExecutor
+from bot.executors.slurm.executor import SlurmExecutor
 from bot.executors.submission_notes import SubmissionNote, SubmissionStep, read_note, write_note
 from bot.ports import JobState, Submission
 from tests.clusters.conftest import ended, told, whole_log
@@ -213,7 +216,10 @@ def test_a_cluster_that_cannot_be_asked_is_away_and_knows_its_jobs_afterwards(cl
     """Ray forgets its jobs with its head, unless that keeps them in Redis; Slurm does not."""
     executor = cluster.executor()
     done = cluster.folder / "done-meanwhile"
-    job = shell(f"sleep {20 if cluster.is_real else 0.2}; touch {told(done)}")
+    go = cluster.folder / "go-on"
+    go.unlink(missing_ok=True)
+    lasts = "sleep 20" if cluster.is_real else f"while [ ! -e {told(go)} ]; do sleep 0.05; done"
+    job = shell(f"{lasts}; touch {told(done)}")
     executor.submit(job)
     wait_for(lambda: executor.look(job).state is JobState.RUNNING, "the job")
     time.sleep(SAVED_SECONDS if cluster.kind == "slurm" and cluster.is_real else 0)
@@ -231,6 +237,7 @@ def test_a_cluster_that_cannot_be_asked_is_away_and_knows_its_jobs_afterwards(cl
             call(job)
     assert time.monotonic() - begun < 120
     assert executor.submit(job) is Submission.ADOPTED  # as noted: it need not ask
+    go.touch()
     (cluster.restart if cluster.kind == "slurm" else cluster.start)()
     executor = cluster.executor()
     if cluster.kind == "slurm":
@@ -259,3 +266,52 @@ def test_a_job_ends_when_its_time_is_up(cluster, shell):
     assert status.timed_out
     assert status.state is (JobState.LOST if cluster.kind == "slurm" else JobState.ENDED)
     assert time.monotonic() - begun < 150
+
+
+def test_what_a_cluster_refuses_is_told_in_its_own_words(cluster, shell):
+    """The stand-ins say it in the same words, in tests/executors/test_cluster_troubles.py."""
+    if not cluster.is_real:
+        pytest.skip("only the real one says what its words are")
+    if cluster.kind == "slurm":
+        for wrong, asked, said in (
+            ({"partition": "gpu"}, {}, "invalid partition specified: gpu"),
+            ({"constraint": "a100"}, {}, "Invalid feature specification"),
+            ({}, {"gpus": 2}, "Invalid generic resource"),
+        ):
+            elsewhere = SlurmExecutor(cluster.section.model_copy(update=wrong))
+            with pytest.raises(JobError, match=said):
+                elsewhere.submit(shell("true", **asked))
+        job = shell("true", memory=10**12)
+        cluster.executor().submit(job)
+        assert ended(cluster.executor(), job).said == "Slurm did not run it to an end: BadConstraints"
+        return
+    refused = RayExecutor(cluster.section.model_copy(update={"token": SecretStr("another" * 6)}))
+    with pytest.raises(ExecutorAwayError, match=r"refuses who asks \(40[13]\): check its token"):
+        refused.look(shell("true"))
+    without = RayExecutor(cluster.section.model_copy(update={"working_dir": "http://127.0.0.1:9/code.zip"}))
+    job = shell("true")
+    without.submit(job)
+    status = wait_for(lambda: found if (found := without.look(job)).state.is_over else None, "its end", 300)
+    assert (status.state, status.exit_code) == (JobState.ENDED, None), status
+    assert "Ray did not start it" in status.said
+    large = shell("true", cpus=64)
+    executor = cluster.executor()
+    executor.submit(large)
+    assert "may be waiting for resources" in executor.look(large).said
+    executor.stop(large)
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"), [({"cpus": 64}, "PartitionConfig"), ({"timeout": timedelta(hours=2)}, "PartitionTimeLimit")]
+)
+def test_a_job_of_slurms_that_would_never_start_is_given_up_with_its_reason(cluster, shell, asked, reason):
+    if cluster.kind != "slurm" or not cluster.is_real:
+        pytest.skip("Slurm alone lets such a job wait")
+    executor = cluster.executor()
+    job = shell("true", **asked)
+    executor.submit(job)
+    wait_for(lambda: reason in executor.look(job).said, "its reason")
+    note = read_note(job.folder)
+    write_note(job.folder, replace(note, at=note.at - 3700))
+    assert executor.look(job).said == f"Slurm let it wait for an hour and would never start it: {reason}."
+    assert executor.look(job).said == "It was cancelled on Slurm."
