@@ -28,6 +28,7 @@ class StepReport:
     lr: float
     examples: int  # learnt from in this step
     valid_loss: float | None = None  # where the valid rows were looked at
+    adapting: bool = False  # of the reading before the task, whose steps are counted by themselves
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ class Checkpoints(Protocol):
         ...
 
     def taken(self) -> int:
-        """Give how many steps of all loops earlier tries have told."""
+        """Give how many steps of the task's own loops earlier tries have told."""
         ...
 
 

@@ -92,6 +92,16 @@ def make_bert(folder: Path, seed: int = 0, *, shard_size: str = "1GB", layers: i
     return make_tokenizer(folder)
 
 
+def write_gap(folder: Path) -> Path:
+    """Give a model's tokenizer a token for a gap, in the place of one of its words."""
+    path = folder / "tokenizer.json"
+    told = json.loads(path.read_text())
+    vocabulary = told["model"]["vocab"]
+    vocabulary["[MASK]"] = vocabulary.pop("new")
+    path.write_text(json.dumps(told))
+    return folder
+
+
 def make_llama(folder: Path, seed: int = 0) -> Path:
     """Write a decoder that names no pad token, as most do not."""
     import torch

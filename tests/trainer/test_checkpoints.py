@@ -35,6 +35,8 @@ CUTS = {  # job -> what is set otherwise
     "relevance, ended early": ("train.epochs=8", "train.lr=0.01", "train.early_stop={looks = 2, patience = 2}"),
     "retrieval": ("train.epochs=3", "relevant=3.0", "train.layers=1"),
     "retrieval, in parts": ("train.epochs=3", "relevant=3.0", "train.layers=1", "train.accumulate=3"),
+    "retrieval, adapted first": ("adapt={batch = 256, epochs = 2}", "relevant=3.0", "train.layers=1"),
+    "relevance, two fits averaged of an adapted model": ("adapt={batch = 256, texts = 40}", "train.average=2"),
 }
 
 
@@ -59,7 +61,8 @@ class Desk:
         task, settings_of = name.partition(",")[0], CUTS[name]
         batch = {"next_item": 8, "relevance": 24, "retrieval": 8}[task]
         path = self.snapshot_job if task == "next_item" else self.folder / f"{task}.toml"
-        return load_job(path, (f"train.batch={batch}", *settings_of, *self.more, *more))
+        gaps = (f"model.folder={self.folder}/gaps",) if "adapted" in name else ()
+        return load_job(path, (f"train.batch={batch}", *gaps, *settings_of, *self.more, *more))
 
     def run(self, name: str, *, cut: int = 0, resume: str = "auto", more: tuple[str, ...] = ()) -> Ended:
         """Fit, cut off after so many steps where that is given."""
@@ -84,6 +87,7 @@ def desk(tmp_path_factory, snapshot_folder, model_folder) -> Desk:
 
     folder = tmp_path_factory.mktemp("desk")
     bert = queries.make_bert(folder / "bert")
+    queries.write_gap(queries.make_bert(folder / "gaps"))
     data = queries.write_rows(folder / "pairs.csv", queries.make_rows())
     for task in ("relevance", "retrieval"):
         queries.write_job(folder, task, data, bert)

@@ -224,6 +224,20 @@ def test_two_processes_come_to_the_metrics_of_one_where_trips_are_learnt(tracked
 
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+def test_two_processes_come_to_the_metrics_of_one_where_the_model_is_adapted_first(place):
+    data = queries.write_rows(place / "pairs.csv", queries.make_rows())
+    model = queries.write_gap(queries.make_bert(place / "bert"))
+    job = queries.write_job(place, "retrieval", data, model, "relevant = 3.0")
+    told = ("train.batch=4", "train.layers=1", "adapt={batch = 256, epochs = 2, whole_words = true}")
+    one, two = hold_against_one(place, job, *told)
+    client = MlflowClient(f"sqlite:///{place}/mlflow.db")
+    curves = [[one.value for one in client.get_metric_history(run.info.run_id, "adapt/loss")] for run in (one, two)]
+    assert len(curves[0]) > 4
+    assert curves[0] == pytest.approx(curves[1], abs=1e-4)
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 @pytest.mark.parametrize("rank", [0, 1])
 def test_one_sentence_is_said_whichever_of_three_processes_is_lost(place, rank):
     data = queries.write_rows(place / "pairs.csv", queries.make_rows())

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
+from trainer.jobs.adaptation import AdaptJob
 from trainer.jobs.compression import CompressJob
 from trainer.jobs.data import HistoriesData, InteractionsData, PairsData
 from trainer.jobs.fields import Count, FilePath, PackageName, Positive, Section, Share, SomeNames
@@ -158,6 +159,7 @@ class Job(Section):
     checkpoint: CheckpointJob = CheckpointJob()
     device: DeviceJob = DeviceJob()
     transfer: TransferJob | None = None
+    adapt: AdaptJob | None = None  # without it the task is learnt from the model as it came
     model: ModelJob
     tracking: TrackingJob
 

@@ -32,3 +32,32 @@ def batches_by_length(lengths: Ints, batch: int, epochs: int, rng: np.random.Gen
         # Shuffled once more: else every fifty batches would lead from short texts to long ones.
         batches += [parts[place] for place in rng.permutation(len(parts))]
     return batches
+
+
+def batches_of_tokens(lengths: Ints, tokens: int, epochs: int, rng: np.random.Generator) -> list[Ints]:
+    """Shuffle every epoch anew, in batches of texts of similar length that take so many *tokens* once filled up.
+
+    A text that is longer stands alone. Of N texts row e * N + n is text n in epoch e: whoever draws anew in each epoch
+    can tell.
+    """
+    batches: list[Ints] = []
+    together = max(1, round(tokens * BATCHES_SORTED_TOGETHER / max(1.0, float(lengths.mean()))))
+    for epoch in range(epochs):
+        order = rng.permutation(len(lengths))
+        parts: list[Ints] = []
+        for start in range(0, len(order), together):
+            rows = order[start : start + together]
+            rows = rows[np.argsort(lengths[rows], kind="stable")]
+            parts += _cut(rows, lengths[rows], tokens)
+        batches += [epoch * len(lengths) + parts[place] for place in rng.permutation(len(parts))]
+    return batches
+
+
+def _cut(rows: Ints, lengths: Ints, tokens: int) -> list[Ints]:
+    """Cut rows, the shortest first, before each that would not fit."""
+    cuts, first = [], 0
+    for place, length in enumerate(lengths.tolist()):
+        if place > first and length * (place - first + 1) > tokens:
+            cuts.append(place)
+            first = place
+    return np.split(rows, cuts)

@@ -12,12 +12,14 @@ from trainer.task import Standing, StepReport
 WEIGHTS, RANDOM, CARRIED, OPTIMIZER = "weight", "random", "carried", "optimizer"
 MOMENTS = {"step", "exp_avg", "exp_avg_sq"}  # of Adam, for each parameter that has been stepped
 STEPS, LOSSES, RATES, EXAMPLES, VALID = "told.step", "told.loss", "told.lr", "told.examples", "told.valid_loss"
+ADAPTING = "told.adapting"
 COLUMNS = {
     STEPS: torch.int64,
     LOSSES: torch.float64,
     RATES: torch.float64,
     EXAMPLES: torch.int64,
     VALID: torch.float64,
+    ADAPTING: torch.int64,
 }
 
 Carried = Mapping[str, Sequence[Tensor]]
@@ -47,7 +49,8 @@ def check_state(standing: Standing, carried: Carried, found: Mapping[str, Tensor
 
 
 def fill_state(standing: Standing, carried: Carried, found: Mapping[str, Tensor]) -> None:
-    """Put back what was named, once `check_state` has looked through it."""
+    """Put back what was named; raise ValueError, nothing being changed, where not all of it is there."""
+    check_state(standing, carried, found)
     with torch.no_grad():
         for name, tensor in _name_weights(standing, carried).items():
             tensor.copy_(part_of(found[name], tensor))
@@ -67,6 +70,16 @@ def fill_state(standing: Standing, carried: Carried, found: Mapping[str, Tensor]
             torch.cuda.set_rng_state(state, chip)
 
 
+@torch.no_grad()
+def fill_carried(carried: Carried, found: Mapping[str, Tensor]) -> None:
+    """Put back what is carried, as `fill_state` does."""
+    named = _name_carried(carried)
+    for name, tensor in named.items():
+        _check(found, name, tensor)
+    for name, tensor in named.items():
+        tensor.copy_(found[name])
+
+
 def read_reports(found: Mapping[str, Tensor]) -> list[StepReport]:
     """Give what was told of the steps; raise ValueError where it is not whole."""
     for name, kind in COLUMNS.items():
@@ -74,8 +87,8 @@ def read_reports(found: Mapping[str, Tensor]) -> list[StepReport]:
             raise ValueError(f"{name} is missing or no list of numbers")
     columns = (found[name].tolist() for name in COLUMNS)
     return [
-        StepReport(step, loss, lr, examples, None if isnan(seen) else seen)
-        for step, loss, lr, examples, seen in zip(*columns, strict=True)
+        StepReport(step, loss, lr, examples, None if isnan(seen) else seen, bool(adapting))
+        for step, loss, lr, examples, seen, adapting in zip(*columns, strict=True)
     ]
 
 
@@ -87,7 +100,11 @@ def _check(found: Mapping[str, Tensor], name: str, like: Tensor) -> None:
 
 
 def _name_weights(standing: Standing, carried: Carried) -> dict[str, Tensor]:
-    named = _number(WEIGHTS, standing.parameters)
+    return {**_number(WEIGHTS, standing.parameters), **_name_carried(carried)}
+
+
+def _name_carried(carried: Carried) -> dict[str, Tensor]:
+    named: dict[str, Tensor] = {}
     for name, tensors in carried.items():
         named |= _number(f"{CARRIED}.{name}", tensors)
     return named
@@ -120,5 +137,6 @@ def _name_reports(told: Sequence[StepReport]) -> dict[str, Tensor]:
         [one.lr for one in told],
         [one.examples for one in told],
         [nan if one.valid_loss is None else one.valid_loss for one in told],
+        [int(one.adapting) for one in told],
     )
     return {name: torch.tensor(column, dtype=COLUMNS[name]) for name, column in zip(COLUMNS, values, strict=True)}

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from trainer.errors import CheckpointError, Stopped
 from trainer.learning.checkpoint_files import Checkpoint, Story
-from trainer.learning.checkpoint_state import check_state, fill_state, name_state, read_reports
+from trainer.learning.checkpoint_state import fill_carried, fill_state, name_state, read_reports
 from trainer.learning.resuming import Resumption
 from trainer.models.shards import gather
 from trainer.stopping import Deferral, deferring_stops
@@ -65,8 +65,8 @@ class KeptCheckpoints:
         self.carried[name] = tensors
 
     def taken(self) -> int:
-        """Give how many steps of all loops earlier tries have told."""
-        return len(self.earlier)
+        """Give how many steps of the task's own loops earlier tries have told."""
+        return sum(not report.adapting for report in self.earlier)
 
     @contextmanager
     def following(self, standing: Standing) -> Iterator[int]:
@@ -113,24 +113,29 @@ class KeptCheckpoints:
             return 0
         story, tensors = self.found.story, self.found.tensors
         if self.fit < story.fit:
-            return standing.steps  # a fit that was done before; what came of it is among what is carried
+            # A loop that was done before: what came of it is among what is carried, and perhaps wanted before the next.
+            self._put_back(lambda: fill_carried(self.carried, tensors))
+            return standing.steps
         if (story.order, story.steps) != (standing.order, standing.steps):
             raise CheckpointError(
                 f"{self.shelf.folder}: was written while rows came in another order, by other code: --resume never"
                 " begins anew"
             )
+        self._put_back(lambda: fill_state(standing, self.carried, tensors))
+        standing.parts = story.parts
+        self.found = None  # as large as what it was copied to
+        return story.step
+
+    def _put_back(self, fill: Callable[[], None]) -> None:
+        assert self.found is not None  # there is something to go on from
         try:
-            check_state(standing, self.carried, tensors)
+            fill()
         except ValueError as error:
             aside = self.found.folder is not None and self.shelf.set_aside(self.found.folder)
             then = "; the same command goes on from the one before, if there is one" if aside else ""
             raise CheckpointError(
                 f"{self.found.folder}: no checkpoint that this version can go on from: {error}{then}"
             ) from None
-        fill_state(standing, self.carried, tensors)
-        standing.parts = story.parts
-        self.found = None  # as large as what it was copied to
-        return story.step
 
     def _write(self, standing: Standing, step: int) -> None:
         story = Story(self.identity, self.run_id, self.fit, step, standing.steps, standing.order, standing.parts)

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from trainer.data.card import DataCard
 from trainer.errors import ModelError
+from trainer.models.adaptation import Adapted, BareModel
 from trainer.models.backbone import (
     FIRST,
     MEAN,
@@ -78,8 +79,10 @@ class CrossEncoder:
         self.pooling = choose_pooling(source, job.pooling, FIRST if self.tokenizer.opens_a_pair() else MEAN)
         self.blocks = layers_of(model)
         self.trained = free_layers(model, self.blocks, layers)
+        self.own = [list(block.parameters()) for block in self.blocks]  # before adapters stand among them
         self.model = model if job.lora is None else _with_adapters(model, job.lora)
         self.head = torch.nn.Linear(width, outputs)
+        self.adapted: Adapted | None = None  # what it read before its task
         self._opened: tuple[Any, PackedBert | None] | None = None
         if trains_in_little_memory(self.model):
             keep_no_states(self.model, self.blocks)
@@ -108,6 +111,10 @@ class CrossEncoder:
     def facts(self) -> dict[str, str | int]:
         """Say which model it is."""
         return {**self.source.facts(), **form_facts(read_form(self.source.folder))}
+
+    def bare(self) -> BareModel:
+        """Give the model as it came, below the adapters and the layer on top."""
+        return BareModel(self.source, self.model, self.own, self.tokenizer.tokenizer, self.pad_token, self.device)
 
     def width(self) -> int:
         """Give how many numbers are held of a token."""

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from trainer.errors import ModelError
+from trainer.models.adaptation import Adapted, BareModel
 from trainer.models.backbone import MEAN, choose_pooling, keep_no_states, pool, trains_in_little_memory
 from trainer.models.device import FP32, PROCESSOR, Device
 from trainer.models.kept_states import Hidden, UntrainedOutputs, keep_outputs, read_kept
@@ -80,6 +81,7 @@ class TextEncoder:
         device.compile(self.layers[self.frozen :])
         self.model.to(device.kind)
         self.packed = self.stack.packed(device)
+        self.adapted: Adapted | None = None  # what it read before its task
 
     def come_together(self) -> None:
         """Leave the model with the first process, the whole where each holds a part; raise Dismissed in the others."""
@@ -96,6 +98,11 @@ class TextEncoder:
     def parameters(self) -> list[torch.nn.Parameter]:
         """Give what is trained."""
         return [parameter for layer in self.layers[self.frozen :] for parameter in layer.parameters()]
+
+    def bare(self) -> BareModel:
+        """Give the model as it came."""
+        layers = [list(layer.parameters()) for layer in self.layers]
+        return BareModel(self.source, self.model, layers, self.tokenizer, self.pad_token, self.device)
 
     def facts(self) -> dict[str, str | int]:
         """Say which model it is and how it reads, for whoever reads the run later."""
@@ -201,6 +208,8 @@ class TextEncoder:
         settings = f"{self.source.digest} {self.frozen} {self.max_tokens}"
         settings += "" if self.pooling == MEAN else f" {self.pooling}"
         settings += " tokens" if self.whole else ""
+        # The source is what was read from disk: what an earlier fit kept of its frozen layers is not what these give.
+        settings += "" if self.adapted is None else f" {self.adapted.digest}"
         settings += "" if self.device.precision == FP32 else f" {self.device.precision}"
         return hashlib.sha256("\x1e".join((settings, *texts)).encode()).hexdigest()[:24]
 

@@ -14,21 +14,35 @@ def load_task(job: AnyJob, *, training: bool, device: Device, given: Pairs | Sna
 
     Data that are *given* stand for those that the job would read.
     """
+    from trainer.models.saved_cross_encoder import as_tuned_judge
+    from trainer.models.saved_encoder import as_tuned
+    from trainer.tasks.adaptation import check_adaptable, known_texts
+
+    adapts = job.adapt if training else None
     match job:
         case NextItemJob():
             from trainer.tasks import next_item
 
             assert not isinstance(given, Pairs)  # data of the job's kind
-            return next_item.load(job, training=training, device=device, given=given)
+            ranking = next_item.load(job, training=training, device=device, given=given)
+            if adapts is not None:
+                check_adaptable(as_tuned(ranking.encoder), ranking.texts.distinct, adapts)
+            return ranking
         case RelevanceJob():
             from trainer.tasks import relevance
 
             assert not isinstance(given, Snapshot)  # data of the job's kind
-            return relevance.load(job, training=training, device=device, given=given)
+            judging = relevance.load(job, training=training, device=device, given=given)
+            if adapts is not None:
+                check_adaptable(as_tuned_judge(judging.model), known_texts(judging.pairs), adapts)
+            return judging
         case RetrievalJob():
             from trainer.tasks import retrieval
 
             assert not isinstance(given, Snapshot)  # data of the job's kind
-            return retrieval.load(job, training=training, device=device, given=given)
+            search = retrieval.load(job, training=training, device=device, given=given)
+            if adapts is not None:
+                check_adaptable(as_tuned(search.encoder), known_texts(search.pairs), adapts)
+            return search
         case _:
             assert_never(job)

@@ -29,13 +29,14 @@ from trainer.measures.ranks import TOP
 from trainer.models.device import PROCESSOR, Device
 from trainer.models.ease import ItemLinks, read_links_or_learn
 from trainer.models.history_scorer import Scorer, load_scorer, save_scorer
-from trainer.models.kept_states import Hidden, UntrainedOutputs
+from trainer.models.kept_states import Hidden
 from trainer.models.saved_encoder import SavedEncoder, as_tuned, open_encoder, refuse_to_tune, tell_tuned
 from trainer.models.saved_settings import settle
 from trainer.models.source import find_source
 from trainer.models.text_encoder import TextEncoder
 from trainer.models.token_losses import note_losses, tell_losses
 from trainer.task import Amount, Checkpoints, Command, OnStep, Outcome
+from trainer.tasks.adaptation import adapt, adapted_metrics, name_untrained, tell_adapted
 from trainer.tasks.memory_needs import check_memory, check_weights, next_item_needs
 from trainer.tasks.next_item_mix import Rehearsal, learn_mix, not_rehearsed, rehearse, tell_mix
 from trainer.tasks.next_item_ranking import (
@@ -52,7 +53,7 @@ from trainer.tasks.next_item_report import TEXTS_ALONE, report
 Ints = npt.NDArray[np.int64]
 
 TIMED_QUERIES = 64
-TUNED, SAVED, ZERO_SHOT = "tuned", "saved", "zero-shot"
+TUNED, SAVED = "tuned", "saved"
 MIXED = 1  # of the seed: what the mix draws is no matter to what the text model draws
 
 
@@ -89,6 +90,7 @@ class NextItem:
             "data": f"{card.rows_kept} of {card.rows_in} rows, {card.distinct_texts} distinct texts, "
             f"hash {card.hash[:12]}",
             **({"mixed": tell_mix(self.rehearsals, self.job.mix)} if self.job.mix is not None else {}),
+            **tell_adapted(self.encoder),
             **tell_losses(card),
         }
 
@@ -101,7 +103,8 @@ class NextItem:
         crew = as_tuned(self.encoder).device.crew
         # Before texts are read: each takes gigabytes of a large catalogue.
         links = self._learn_links() if crew.leads else None
-        beginning = self._begin()
+        adapt(as_tuned(self.encoder), lambda: self.texts.distinct, self.job, on_step, checkpoints)
+        beginning = as_tuned(self.encoder).run_untrained(self.texts.distinct, self.job.model.cache)
         scorer = self._fresh_scorer(beginning.vectors_ED, links)
         examples = self._draw_examples(rng)
         train_on_trips(
@@ -123,9 +126,6 @@ class NextItem:
         rng, cache = np.random.default_rng([self.job.seed, MIXED]), self.job.model.cache
         mix = learn_mix(self.snapshot, self.texts, scorer, vectors_ED, self.rehearsals, self.job.mix, rng, cache)
         return replace(scorer, mix=mix)
-
-    def _begin(self) -> UntrainedOutputs:
-        return as_tuned(self.encoder).run_untrained(self.texts.distinct, self.job.model.cache)
 
     def _learn_links(self) -> ItemLinks | None:
         score, chosen_NI = self.job.score, count_learned(self.snapshot).sign()
@@ -173,13 +173,16 @@ class ReadyNextItem:
         models: dict[str, ScoreUsers] = {}
         texts_alone = replace(self.scorer, mix=None)
         if self.before_ED is not None:
-            models[ZERO_SHOT] = score_items(task.snapshot, task.texts, texts_alone, self.before_ED, test)
+            models[name_untrained(task.job)[0]] = score_items(
+                task.snapshot, task.texts, texts_alone, self.before_ED, test
+            )
         if self.scorer.mix is not None:
             models[TEXTS_ALONE] = score_items(task.snapshot, task.texts, texts_alone, self.vectors_ED, test)
         name = SAVED if self.before_ED is None else TUNED
         models[name] = score_items(task.snapshot, task.texts, self.scorer, self.vectors_ED, test)
         found = report(task.snapshot, test, models, name, settings.factors, _slice_column(task.job))
         cost = {"ms_per_query": _time_queries(models[name], test), "model_mb": task.encoder.megabytes()}
+        cost |= adapted_metrics(task.encoder)
         return Outcome(name, found.compared[name] | cost, found.compared, found.table, notes=found.notes)
 
     def save(self, folder: Path) -> None:

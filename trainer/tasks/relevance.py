@@ -62,6 +62,7 @@ from trainer.models.saved_settings import settle_pairs
 from trainer.models.source import find_source
 from trainer.models.token_losses import tell_losses
 from trainer.task import Amount, Checkpoints, Command, OnStep, Outcome
+from trainer.tasks.adaptation import adapt, adapted_metrics, known_texts, tell_adapted
 from trainer.tasks.memory_needs import check_memory, check_weights, relevance_needs
 from trainer.tasks.valid_losses import check_valid_rows, valid_pair_loss
 
@@ -99,19 +100,16 @@ class Relevance:
 
     def story(self, command: Command) -> Mapping[str, str]:
         rows = self.pairs.rows(Part(self.job.part))
-        queries = len(np.unique(self.pairs.query_id[rows]))
+        queries, lora = len(np.unique(self.pairs.query_id[rows])), self.job.model.lora is not None
         judged = {CLASSES: f"one of {len(self.scale.classes)} classes", GRADES: "a grade"}.get(
             self.scale.kind, "yes or no"
         )
         return {
             "tested on": f"{len(rows)} pairs of {queries} queries, the {self.job.part} rows; {judged} a pair",
             "relevant": "" if self.scale.kind == CLASSES else f"from {self.scale.relevant:g}",
-            **(
-                {"fine-tuned": tell_trained(self.model, lora=self.job.model.lora is not None)}
-                if command == "fit"
-                else {}
-            ),
+            **({"fine-tuned": tell_trained(self.model, lora=lora)} if command == "fit" else {}),
             "data": f"{self.card.rows_kept} of {self.card.rows_in} rows, hash {self.card.hash[:12]}",
+            **tell_adapted(self.model),
             **tell_losses(self.card),
         }
 
@@ -121,6 +119,7 @@ class Relevance:
     def fit(self, on_step: OnStep, checkpoints: Checkpoints) -> "ReadyRelevance":
         rng = np.random.default_rng(self.job.seed)
         rows, model = self._learnt(rng), as_tuned_judge(self.model)
+        adapt(model, partial(known_texts, self.pairs), self.job, on_step, checkpoints)
         settings, device, tokens = self.job.train, model.device, model.encode(*self.pairs.texts(rows))
         given, expect = pad_ahead(tokens, model.pad_token, device)
         wanted = torch.from_numpy(self.wanted(rows))
@@ -206,7 +205,7 @@ class ReadyRelevance:
         sliced = self._sliced(rows, output_NC, choose_slices(table, shown.smallest, shown.most))
         undefined = explain_undefined(judged.answers, judged.choices, list_metrics(judged, task.job.k), metrics)
         notes, told = tell_without(without or 0, task.job.nothing_relevant), {PREDICTIONS: predictions(judged)}
-        found = aggregate(table) | metrics | counted | cost
+        found = aggregate(table) | metrics | counted | cost | adapted_metrics(task.model)
         return Outcome(name, found, compared, table, further, sliced, told, undefined, notes)
 
     def _predict(self, rows: Ints, output_NC: Floats, saved: RelevanceSettings) -> PairPredictions:

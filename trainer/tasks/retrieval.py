@@ -30,14 +30,7 @@ from trainer.learning.shared_vectors import SharedVectors
 from trainer.measures.per_example import aggregate
 from trainer.measures.undefined import tell_without
 from trainer.models.device import PROCESSOR, Device
-from trainer.models.hybrid_search import (
-    SETTINGS,
-    Found,
-    SearchedProducts,
-    SearchSettings,
-    load_settings,
-    save_search,
-)
+from trainer.models.hybrid_search import SETTINGS, Found, SearchedProducts, SearchSettings, load_settings, save_search
 from trainer.models.kept_states import UntrainedOutputs
 from trainer.models.saved_encoder import SavedEncoder, as_tuned, open_encoder, refuse_to_tune, tell_tuned
 from trainer.models.saved_settings import settle_search
@@ -45,6 +38,7 @@ from trainer.models.source import find_source
 from trainer.models.text_encoder import TextEncoder
 from trainer.models.token_losses import note_losses, tell_losses
 from trainer.task import Amount, Checkpoints, Command, OnStep, Outcome
+from trainer.tasks.adaptation import adapt, adapted_metrics, known_texts, name_untrained, tell_adapted
 from trainer.tasks.catalogue_indexes import CatalogueIndexes, CatalogueWords
 from trainer.tasks.memory_needs import check_memory, check_weights, retrieval_needs
 from trainer.tasks.retrieval_questions import (
@@ -66,10 +60,9 @@ from trainer.tasks.retrieval_questions import (
 from trainer.tasks.valid_losses import check_valid_rows, valid_contrast_loss
 
 Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 Vectors = npt.NDArray[np.float32]
 
-BM25, ZERO_SHOT, ZERO_SHOT_FUSED, VECTORS, FUSED = "bm25", "zero-shot", "zero-shot fused", "vectors", "fused"
+BM25, VECTORS, FUSED = "bm25", "vectors", "fused"
 WEIGHTS = np.linspace(0, 1, 11)
 EVEN = 0.5  # where no valid rows choose
 FOUND = "found.parquet"
@@ -104,6 +97,7 @@ class Retrieval:
             f"{self.job.relevant:g} or more, over a catalogue of {len(self.asked.products_I)}",
             **({"fine-tuned": f"{tell_tuned(self.encoder)}, {learnt}"} if command == "fit" else {}),
             "data": f"{self.card.rows_kept} of {self.card.rows_in} rows, hash {self.card.hash[:12]}",
+            **tell_adapted(self.encoder),
             **tell_losses(self.card),
         }
 
@@ -112,6 +106,7 @@ class Retrieval:
 
     def fit(self, on_step: OnStep, checkpoints: Checkpoints) -> "ReadyRetrieval":
         """Train the encoder in place, then choose the weight of the fusion on the valid rows."""
+        adapt(as_tuned(self.encoder), partial(known_texts, self.pairs), self.job, on_step, checkpoints)
         beginning = as_tuned(self.encoder).run_untrained(self.texts.all_E, self.job.model.cache)
         untrained = CatalogueIndexes(self.words, beginning.vectors_ED)
         self._train(beginning, untrained, on_step, checkpoints)
@@ -216,7 +211,7 @@ class ReadyRetrieval:
         lists = {BM25: answered.worded}
         if self.untrained is not None and self.before is not None:
             earlier = self.untrained.answer(task.asked, top)
-            lists |= {ZERO_SHOT: earlier.near, ZERO_SHOT_FUSED: earlier.fused(self.before.weight)}
+            lists |= zip(name_untrained(task.job), (earlier.near, earlier.fused(self.before.weight)), strict=True)
         lists |= {VECTORS: answered.near, FUSED: answered.fused(self.settings.weight)}
         values = {name: list_values(task.asked, found, top) for name, found in lists.items()}
         table = per_query(task.pairs, task.asked, values[FUSED], task.job.unit)
@@ -226,6 +221,7 @@ class ReadyRetrieval:
             "model_mb": task.encoder.megabytes(),
             "vector_weight": self.settings.weight,
             "queries_without_relevant": float(task.asked.without),
+            **adapted_metrics(task.encoder),
         }
         tables = {FOUND: found_table(task.pairs, task.asked, lists[FUSED])}
         notes = tell_without(task.asked.without, task.job.nothing_relevant)
@@ -282,7 +278,7 @@ def load(
     if weigh:
         job = job.model_copy(update={"search": job.search.model_copy(update={"weight": None})})
     check_valid_rows(job, pairs)
-    chooses = job.search.weight is None or job.train.early_stop is not None
+    chooses = job.search.weight is None or job.train.early_stop
     chosen_on = ask_part(pairs, Part.VALID, job.relevant) if chooses else NO_QUESTIONS
     check_weights(source, job, device.crew, training=training)
     reading: dict[str, Any] = {"max_tokens": job.model.max_tokens, "pooling": job.model.pooling, "device": device}

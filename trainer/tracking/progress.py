@@ -17,7 +17,7 @@ def show_progress(title: str, total: int, unit: str) -> Iterator[Advance]:
         with _bar(title, total, unit) as advance:
             yield advance
     else:
-        yield _lines(title, total, unit)
+        yield show_lines(title, total, unit)
 
 
 @contextmanager
@@ -44,7 +44,8 @@ def _bar(title: str, total: int, unit: str) -> Iterator[Advance]:
         yield advance
 
 
-def _lines(title: str, total: int, unit: str) -> Advance:
+def show_lines(title: str, total: int, unit: str) -> Advance:
+    """Give such a function that writes a line now and then, also beside a bar."""
     last = monotonic()
     pace = Speed()
 
