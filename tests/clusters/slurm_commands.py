@@ -71,7 +71,10 @@ def sbatch(given: dict[str, str]) -> int:
     if given.get("account", "search") != "search":
         said = "Invalid account or account/partition combination specified"
         return refuse(f"sbatch: error: Batch job submission failed: {said}")
-    if "test-only" in given and (int(given.get("cpus-per-task", 1)) > CPUS or megabytes(given) > MEGABYTES):
+    if megabytes(given) > MEGABYTES:
+        print("sbatch: error: Memory specification can not be satisfied", file=sys.stderr)
+        return refuse("sbatch: error: Batch job submission failed: Requested node configuration is not available")
+    if "test-only" in given and int(given.get("cpus-per-task", 1)) > CPUS:
         return refuse("sbatch: error: Batch job submission failed: Requested node configuration is not available")
     if "test-only" in given:
         return refuse("sbatch: Job 1 to start at 2026-11-30T02:02:38 using 1 processors on nodes localhost") - 1
@@ -100,7 +103,7 @@ def use_room() -> None:
     for job in jobs():
         options = json.loads((job / "options").read_text())
         taken = sum(cpus(each) for each in jobs() if (each / "pid").exists() and not is_over(each))
-        waits = not (job / "pid").exists() and not (job / "cancelled").exists() and megabytes(options) <= MEGABYTES
+        waits = not (job / "pid").exists() and not (job / "cancelled").exists()
         alone = not any(name_of(each) == name_of(job) and not is_over(each) for each in jobs() if each != job)
         if waits and not (FOLDER / "held back").exists() and taken + cpus(job) <= CPUS and (alone or is_first(job)):
             begin(job, options)
@@ -157,9 +160,7 @@ def squeue(given: dict[str, str]) -> int:
         state, reason, code = "PENDING", held.read_text() if held.exists() else "Resources", 0
         if cpus(job) > CPUS:  # which is taken all the same, and waits for ever
             reason = "PartitionConfig"
-        if megabytes(options) > MEGABYTES:
-            state, reason, code = "FAILED", "BadConstraints", 1
-        elif (job / "late").exists():
+        if (job / "late").exists():
             state, reason = "TIMEOUT", "TimeLimit"
         elif (job / "cancelled").exists():
             state, reason = "CANCELLED", "None"

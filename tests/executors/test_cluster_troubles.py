@@ -188,7 +188,7 @@ CASES = {  # what is wrong: the kind, what sets it up, what becomes of the job, 
         "slurm",
         [asking(memory=10**12)],
         "failed",
-        "Slurm did not run it to an end: BadConstraints",
+        "Memory specification can not be satisfied",
         "Requested node configuration is not available",
     ),
     "no such gpus": (
