@@ -28,6 +28,7 @@ from trainer.models.hybrid_search import SETTINGS, Found, fuse, load_catalogue, 
 from trainer.models.model_form import FORM, QUERIES, Form, ModelForm, copy_files, read_form, write_form
 from trainer.models.pair_tokens import Tokens, tokens_of
 from trainer.models.saved_encoder import SavedEncoder, as_tuned, open_encoder, refuse_to_tune
+from trainer.models.saved_pictures import load_pictures
 from trainer.models.source import find_source
 from trainer.models.static_encoder import write_static
 from trainer.models.text_encoder import TextEncoder, unit
@@ -71,7 +72,13 @@ class RetrievalCandidates:
     def __init__(self, job: RetrievalJob, scratch: Path) -> None:
         self.job, self.scratch = job, scratch
         # The lists are weighed anew for each candidate, on the valid rows, as a fit weighs them.
-        refuse_to_tune(find_source(job.model), training=True)
+        source = find_source(job.model)
+        refuse_to_tune(source, training=True)
+        if job.model.images is not None or load_pictures(source.folder) is not None:
+            raise ModelError(
+                f"{source.folder}: looks at pictures, whose space a smaller model would not share: only models of texts"
+                " alone are compressed"
+            )
         self.task: Retrieval = load(job, training=False, weigh=True)
         if load_settings(self.task.encoder.source.folder) is None:
             raise ModelError(f"{self.task.encoder.source.folder}: holds no {SETTINGS}; a model that `fit` saved does")

@@ -35,6 +35,8 @@ class DataCard:
     read_as: dict[str, str] | None = None  # file -> encoding or delimiter, where the file told it and not the job
     leaks: dict[str, int] | None = None  # kind -> rows of the test found on the other side
     not_compared: int | None = None  # texts that resemble too many to be held against all of them
+    pictures: int | None = None  # products of the catalogue that have one
+    pictures_missing: int | None = None  # and that have none, or one that cannot be read
     cut: dict[str, float] | None = None  # kind of text -> share that is longer than the model reads
     unknown: dict[str, float] | None = None  # kind of text -> share of its tokens that the model does not know
     explained: dict[str, str] | None = None  # reason -> the rule in words

@@ -11,8 +11,7 @@ from trainer.data.dates import NO_TIME
 from trainer.data.event_columns import Readers, columns_of
 from trainer.data.item_texts import ItemTexts
 from trainer.data.local_time import local_time
-from trainer.data.pair_rows import columns_of as columns_of_pairs
-from trainer.data.pair_rows import note_texts
+from trainer.data.pair_rows import batches_of, note_texts
 from trainer.data.tables import read_batches
 from trainer.jobs.data import InteractionsData, PairsData
 
@@ -41,7 +40,7 @@ def reword(
     What neither of them has is called as the other rows call it.
     """
     found, first = ItemTexts(wanted=True), 0
-    for batch in read_batches(job, columns_of_pairs(job)):  # the same, so that the file is read the same way
+    for batch in batches_of(job):  # the same, so that the file is read the same way
         note_texts(batch, found, names, id_name, pa.array(learnt[first : first + batch.rows]))
         first += batch.rows
     if job.products is not None and id_name == job.columns.product_id:

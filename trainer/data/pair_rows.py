@@ -1,13 +1,14 @@
 """The rows of a table of pairs as the source has them, the rules by which some are left out, and their labels."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainer.data.batches import Batch, Notes
@@ -15,7 +16,8 @@ from trainer.data.columns import ids_of, labels_of, texts_of
 from trainer.data.dates import HOUR, NO_TIME
 from trainer.data.item_texts import ItemTexts, join_columns
 from trainer.data.numbers import NotANumber, looks_numeric, read_numbers
-from trainer.data.tables import read_batches
+from trainer.data.product_pictures import PicturesOfProducts, have_pictures
+from trainer.data.tables import ROWS_AT_A_TIME, read_batches
 from trainer.data.times import TimeReader
 from trainer.errors import DataError
 from trainer.jobs.data import PairsData
@@ -24,6 +26,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 NO_QUERY, NO_PRODUCT, NO_LABEL = "no query", "no product", "no label"
+WITH_PICTURES = 1024  # rows at a time: of bytes as large as pictures
 IMPOSSIBLE, DUPLICATE, NO_TIME_GIVEN = "impossible label", "the same row again", "no time"
 
 
@@ -40,6 +43,7 @@ class PairRows:
     user: list[str | None]
     time: list[int]
     slices: dict[str, list[str]]
+    pictures: PicturesOfProducts
     starts: list[tuple[int, Path, int]] = field(default_factory=list)  # first row of a batch, its file, its row there
     notes: Notes = field(default_factory=Notes)
 
@@ -55,14 +59,14 @@ class PairRows:
 def read_rows(job: PairsData) -> PairRows:
     """Read the columns that the job names; raise DataError."""
     columns = job.columns
-    rows = PairRows(
-        ItemTexts(wanted=True), ItemTexts(wanted=True), [], [], [], [], [], [], {n: [] for n in columns.slices}
-    )
-    clock = TimeReader(job.time_format, lambda: read_batches(job, columns_of(job)))
-    for batch in read_batches(job, columns_of(job), notes=rows.notes):
+    queries, products = ItemTexts(wanted=True), ItemTexts(wanted=True)
+    slices: dict[str, list[str]] = {name: [] for name in columns.slices}
+    rows = PairRows(queries, products, [], [], [], [], [], [], slices, PicturesOfProducts(job.images))
+    clock = TimeReader(job.time_format, lambda: batches_of(job))
+    for batch in batches_of(job, rows.notes):
         rows.starts.append((len(rows), batch.path, batch.first_row))
         rows.query += note_texts(batch, rows.queries, columns.query, columns.query_id)
-        rows.product += note_texts(batch, rows.products, columns.product, columns.product_id)
+        rows.product += note_products(batch, rows, columns.product, columns.product_id, columns.image)
         rows.label += ["1"] * batch.rows if columns.label is None else labels_of(batch, columns.label).to_pylist()
         rows.part += [None] * batch.rows if columns.part is None else labels_of(batch, columns.part).to_pylist()
         rows.user += [None] * batch.rows if columns.user is None else ids_of(batch, columns.user).to_pylist()
@@ -72,21 +76,48 @@ def read_rows(job: PairsData) -> PairRows:
     return rows
 
 
+def batches_of(job: PairsData, notes: Notes | None = None) -> Iterator[Batch]:
+    """Read the columns that the job names, fewer rows at a time where they may hold pictures."""
+    rows = ROWS_AT_A_TIME if job.columns.image is None else WITH_PICTURES
+    return read_batches(job, columns_of(job), rows=rows, notes=notes)
+
+
 def columns_of(job: PairsData) -> tuple[str, ...]:
     """Name the columns that the job reads."""
     columns = job.columns
-    single = (columns.label, columns.query_id, columns.product_id, columns.part, columns.user, columns.time)
+    ids = (columns.query_id, columns.product_id, columns.image)
+    single = (columns.label, *ids, columns.part, columns.user, columns.time)
     return (*columns.query, *columns.product, *(name for name in single if name is not None), *columns.slices)
 
 
-def note_texts(
-    batch: Batch, texts: ItemTexts, names: Sequence[str], id_name: str | None, chosen: Any = None
+def note_products(
+    batch: Batch, rows: PairRows, names: Sequence[str], id_name: str | None, image: str | None
 ) -> list[int]:
-    """Number the texts of some rows, by id where there is one, -1 where the text or its id is missing or not chosen."""
+    """Number the products of some rows, and note their pictures: one that has a picture and an id needs no text."""
+    if image is None:
+        return note_texts(batch, rows.products, names, id_name)
+    numbers = note_texts(batch, rows.products, names, id_name, known=pa.array(have_pictures(batch, image)))
+    rows.pictures.note(batch, image, numbers)
+    return numbers
+
+
+def note_texts(
+    batch: Batch,
+    texts: ItemTexts,
+    names: Sequence[str],
+    id_name: str | None,
+    chosen: Any = None,
+    known: Any = None,
+) -> list[int]:
+    """Number the texts of some rows, by id where there is one, -1 where the text or its id is missing or not chosen.
+
+    What is *known* by something else has a number without a text, where it has an id.
+    """
     columns = [texts_of(batch, name) for name in names]
     joined = join_columns(columns)
     ids = joined if id_name is None else ids_of(batch, id_name)
-    there = pc.and_(joined.is_valid(), ids.is_valid())
+    there = joined.is_valid() if known is None else pc.or_(joined.is_valid(), known)
+    there = pc.and_(there, ids.is_valid())
     there = there if chosen is None else pc.and_(there, chosen)
     numbers = np.full(batch.rows, -1, dtype=np.int64)
     numbers[there.to_numpy(zero_copy_only=False)] = texts.note(ids.filter(there), [joined.filter(there)])
@@ -182,7 +213,8 @@ def explain_rules(job: PairsData) -> dict[str, str]:
     rules = job.cleaning
     return {
         NO_QUERY: "the query, or its id, is empty",
-        NO_PRODUCT: "the product's text, or its id, is empty",
+        NO_PRODUCT: "the product's text, or its id, is empty"
+        + (", and no picture is named" if job.columns.image is not None else ""),
         NO_LABEL: "the label is empty, NULL, nan or the like",
         IMPOSSIBLE: f"the label is not between {rules.lowest} and {rules.highest}",
         NO_TIME_GIVEN: "the time is empty",

@@ -12,7 +12,16 @@ from trainer.data.card import DataCard
 from trainer.data.earlier_texts import reword
 from trainer.data.leaks import judge_leaks
 from trainer.data.pair_leaks import PairLeaks, find_pair_leaks
-from trainer.data.pair_rows import PairRows, choose_rows, explain_rules, note_texts, read_labels, read_rows
+from trainer.data.pair_rows import (
+    WITH_PICTURES,
+    PairRows,
+    choose_rows,
+    explain_rules,
+    note_products,
+    read_labels,
+    read_rows,
+)
+from trainer.data.product_pictures import SEVERAL, PictureSource
 from trainer.data.spelling import learn_spelling
 from trainer.data.splits import (
     PART_NUMBER,
@@ -25,7 +34,7 @@ from trainer.data.splits import (
     split_by_name,
     split_by_time,
 )
-from trainer.data.tables import read_batches
+from trainer.data.tables import ROWS_AT_A_TIME, read_batches
 from trainer.data.text_normalisation import check_words, normalise_all, read_as
 from trainer.errors import DataError
 from trainer.jobs.data import PairsData
@@ -60,6 +69,7 @@ class Pairs:
     slices: Mapping[str, tuple[str, ...]]
     users: tuple[str, ...] | None  # of each row, where the source says; "" where it does not of one
     card: DataCard
+    pictures: tuple[PictureSource | None, ...] | None = None  # of each product, where the job names a column of them
 
     def __len__(self) -> int:
         return len(self.query_id)
@@ -107,7 +117,10 @@ def read_pairs(job: PairsData) -> Pairs:
     queries, query_keys, query_id = _renumber(queries, query_keys, query_id, asked)
     order, size = _order_products(job, product_keys, product_id, part)
     products, product_keys, product_id = _renumber(products, product_keys, product_id, order)
-    leaks = _find_leaks(job, rows, kept, queries, query_id, products, product_id, part)
+    pictures, several = _choose_pictures(job, rows, order)
+    # What has no text is told by its id: two such are not the same.
+    named = [text or key for text, key in zip(products, product_keys, strict=True)]
+    leaks = _find_leaks(job, rows, kept, queries, query_id, named, product_id, part)
     test = part == PART_NUMBER[Part.TEST]
     card = DataCard(
         source=str(job.path),
@@ -122,7 +135,11 @@ def read_pairs(job: PairsData) -> Pairs:
         test_targets=int(np.count_nonzero(test)),
         split=describe_split(job.split),
         parts=count_parts(part),
-        mended=query_mended | product_mended | _odd_labels(query_id, product_id, label, part) | rows.notes.mended,
+        mended=query_mended
+        | product_mended
+        | _odd_labels(query_id, product_id, label, part)
+        | several
+        | rows.notes.mended,
         read_as=rows.notes.read_as or None,
         leaks=leaks.found,
         not_compared=leaks.not_compared,
@@ -130,9 +147,8 @@ def read_pairs(job: PairsData) -> Pairs:
     )
     slices = {name: tuple(values[row] for row in kept) for name, values in rows.slices.items()}
     users = None if job.columns.user is None else tuple(rows.user[row] or "" for row in kept)
-    return Pairs(
-        query_id, product_id, queries, products, query_keys, product_keys, label, classes, part, slices, users, card
-    )
+    texts = (queries, products, query_keys, product_keys)
+    return Pairs(query_id, product_id, *texts, label, classes, part, slices, users, card, pictures)
 
 
 def _split(job: PairsData, rows: PairRows, kept: Ints) -> Parts:
@@ -150,10 +166,22 @@ def _split(job: PairsData, rows: PairRows, kept: Ints) -> Parts:
 
 
 def _read_more_products(job: PairsData, rows: PairRows) -> None:
-    if job.products is None:
+    if (more := job.products) is None:
         return
-    for batch in read_batches(job.products, (job.products.id, *job.products.text), notes=rows.notes):
-        note_texts(batch, rows.products, job.products.text, job.products.id)
+    names = (more.id, *more.text, *(() if more.image is None else (more.image,)))
+    few = ROWS_AT_A_TIME if more.image is None else WITH_PICTURES
+    for batch in read_batches(more, names, rows=few, notes=rows.notes):
+        note_products(batch, rows, more.text, more.id, more.image)
+
+
+def _choose_pictures(
+    job: PairsData, rows: PairRows, order: Sequence[int]
+) -> tuple[tuple[PictureSource | None, ...] | None, dict[str, int]]:
+    """Give each product in this order its picture, and count those that rows gave several."""
+    if not job.has_pictures:
+        return None, {}
+    chosen, several = rows.pictures.choose(len(rows.products.ids))
+    return tuple(chosen[old] for old in order), {SEVERAL: several} if several else {}
 
 
 def _settle(
@@ -166,7 +194,8 @@ def _settle(
     wordings, several = texts.choose_plain()
     if several and id_name is not None:
         wordings = reword(job, texts, names, id_name, learnt)
-    check_words(f"{job.path}: column '{names[0]}'", wordings)
+    if asked or any(wordings) or not job.has_pictures:  # of pictures alone no text has to be there
+        check_words(f"{job.path}: column '{names[0]}'", wordings)
     clean = normalise_all(wordings)
     plural = {"query": "queries", "product": "products"}[what]
     mended = {f"{plural} with several texts": several} if several else {}

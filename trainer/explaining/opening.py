@@ -5,6 +5,7 @@ from pathlib import Path
 from trainer.errors import ModelError
 from trainer.explaining.pair_judge import PairJudge
 from trainer.jobs.running import DeviceJob
+from trainer.tracking.progress import say
 
 ANY = DeviceJob()  # what is there
 RELEVANCE, RETRIEVAL, NEXT_ITEM = "relevance.json", "retrieval.json", "scorer.json"
@@ -58,8 +59,14 @@ def _open_relevance(folder: Path) -> PairJudge:
 def _open_retrieval(folder: Path) -> PairJudge:
     from trainer.explaining.similarity_judge import SimilarityJudge
     from trainer.models.hybrid_search import load_settings
+    from trainer.models.saved_pictures import load_pictures
     from trainer.results.asked_user import open_saved
 
-    settings = load_settings(folder)
+    settings, pictures = load_settings(folder), load_pictures(folder)
     assert settings is not None  # the file is there
+    if pictures is not None:
+        say(
+            f"trainer: {folder}: also looks at pictures, which weigh {pictures.settings.weight:g} in its lists: what"
+            " follows is of the texts alone"
+        )
     return SimilarityJudge(open_saved(folder, settings.max_tokens, settings.pooling, ANY))

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from trainer.jobs.fields import Count, Name, Names, Positive, Section, Share, SomeNames
+from trainer.jobs.fields import Count, FilePath, Name, Names, Positive, Section, Share, SomeNames
 from trainer.jobs.tables import TableFile, TimeFormat
 
 LeakPolicy = Literal["refuse", "warn"]
@@ -65,6 +65,7 @@ class PairColumns(Section):
     label: Name | None = None  # without it every pair counts as relevant
     query_id: Name | None = None  # default: the text is the id
     product_id: Name | None = None
+    image: Name | None = None  # the product's picture: a file's path, or its bytes
     part: Name | None = None  # train, valid or test
     user: Name | None = None
     time: Name | None = None
@@ -74,6 +75,7 @@ class PairColumns(Section):
 class ProductsFile(TableFile):
     id: Name
     text: Names
+    image: Name | None = None  # as columns.image
 
 
 class PairCleaning(Section):
@@ -93,6 +95,7 @@ class PairsData(TableFile):
     leak_check: LeakPolicy = "refuse"
     products: ProductsFile | None = None  # further rows of the catalogue
     catalogue: Count | None = None  # how many are searched: products of the test rows first, the others by id
+    images: FilePath | None = None  # the folder that paths of pictures start from; default: that of their table
 
     @model_validator(mode="after")
     def _names_what_it_splits_by(self) -> "PairsData":
@@ -101,7 +104,14 @@ class PairsData(TableFile):
             raise ValueError(f'split.by = "{self.split.by}" needs columns.{needed}')
         if self.grades is not None and self.columns.label is None:
             raise ValueError("grades says what labels are worth and needs columns.label")
+        if self.images is not None and not self.has_pictures:
+            raise ValueError("images is the folder of pictures, and no column names one: columns.image, products.image")
         return self
+
+    @property
+    def has_pictures(self) -> bool:
+        """Say whether products have a column of pictures."""
+        return self.columns.image is not None or (self.products is not None and self.products.image is not None)
 
 
 class InteractionColumns(Section):

@@ -10,6 +10,7 @@ from trainer.jobs.adaptation import AdaptJob
 from trainer.jobs.compression import CompressJob
 from trainer.jobs.data import HistoriesData, InteractionsData, PairsData
 from trainer.jobs.fields import Count, FilePath, PackageName, Positive, Section, Share, SomeNames
+from trainer.jobs.images import ImagesJob
 from trainer.jobs.labelling import LabelJob
 from trainer.jobs.registry_names import check_alias, check_registered
 from trainer.jobs.running import CheckpointJob, DeviceJob, ExplainJob
@@ -82,6 +83,7 @@ class PairModelJob(ModelJob):
 
 class RetrievalModelJob(ModelJob):
     max_tokens: Annotated[int, Field(ge=3)] = 32
+    images: ImagesJob | None = None  # without it texts alone are searched
 
 
 class TrackingJob(Section):
@@ -224,6 +226,14 @@ class RelevanceJob(PairJob):
     k: Count = 10  # of nDCG
     part: Part = "test"  # scored
 
+    @model_validator(mode="after")
+    def _reads_no_pictures(self) -> "RelevanceJob":
+        if self.data.has_pictures:
+            raise ValueError(
+                "data.columns.image and data.products.image are for the task retrieval with [model.images]"
+            )
+        return self
+
 
 class RetrievalJob(PairJob):
     task: Literal["retrieval"]
@@ -233,6 +243,17 @@ class RetrievalJob(PairJob):
     search: SearchJob = SearchJob()
     relevant: float = 1.0  # the label from which a product counts as relevant
     part: Part = "test"  # scored
+
+    @model_validator(mode="after")
+    def _names_pictures_and_their_tower(self) -> "RetrievalJob":
+        if self.data.has_pictures != (self.model.images is not None):
+            raise ValueError("data.columns.image (or data.products.image) and [model.images] go together")
+        if self.model.images is not None and self.explain.worst:
+            raise ValueError(
+                "explain.worst says which words put a product first, and with [model.images] its picture may have:"
+                " leave one of them out"
+            )
+        return self
 
 
 AnyJob = NextItemJob | RelevanceJob | RetrievalJob

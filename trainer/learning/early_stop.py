@@ -51,6 +51,8 @@ class EarlyStop:
     def finish(self, parameters: Sequence[Tensor], steps: int) -> None:
         """Put the best weights back."""
         loss, _, step = self.state.tolist()
+        if not step:  # never looked: this training was done before, and one that followed it goes on
+            return
         say(f"trainer: the valid loss was lowest, {loss:.4g}, after step {step:.0f} of {steps}: these weights are kept")
         for kept, parameter in zip(self.best, parameters, strict=True):
             parameter.copy_(kept)

@@ -76,7 +76,9 @@ def identity_of(job: Job, task: Task, precision: str) -> dict[str, str | int | f
 
 def _settings(job: Job) -> dict[str, str | int | float | bool]:
     given = job.model_dump(exclude=BESIDE)
-    given["model"] = {key: value for key, value in given["model"].items() if key not in MODEL_PLACES}
+    for section in (model := given["model"], model.get("images")):
+        for key in MODEL_PLACES & set(section or ()):
+            del section[key]
     return flatten(given)
 
 

@@ -96,14 +96,7 @@ class Engine:
 
     def by_vector(self, unit_D: Vectors, top: int) -> Found:
         """Give the nearest by cosine."""
-        (scores_L,), (items_L,) = self.near.search(unit_D[None], min(top + 1, len(self.unit_ID)))
-        if len(items_L) > top:
-            if scores_L[top] == scores_L[top - 1]:  # the cut would fall between equals
-                _, scores_L, items_L = self.near.range_search(unit_D[None], np.nextafter(scores_L[top], np.float32(-2)))
-            else:
-                scores_L, items_L = scores_L[:top], items_L[:top]
-        order = np.lexsort((items_L, -scores_L))
-        return Found(items_L[order].astype(np.int64), scores_L[order].astype(np.float64))
+        return find_nearest(self.near, unit_D, top)
 
     def by_words(self, query: str, top: int) -> Found:
         """Give the best by BM25, those that share a word alone."""
@@ -127,6 +120,18 @@ def index_vectors(unit_ID: Vectors) -> Any:
     return near
 
 
+def find_nearest(near: Any, unit_D: Vectors, top: int) -> Found:
+    """Give what of an index is nearest to a (D,) unit vector by cosine."""
+    (scores_L,), (items_L,) = near.search(unit_D[None], min(top + 1, near.ntotal))
+    if len(items_L) > top:
+        if scores_L[top] == scores_L[top - 1]:  # the cut would fall between equals
+            _, scores_L, items_L = near.range_search(unit_D[None], np.nextafter(scores_L[top], np.float32(-2)))
+        else:
+            scores_L, items_L = scores_L[:top], items_L[:top]
+    order = np.lexsort((items_L, -scores_L))
+    return Found(items_L[order].astype(np.int64), scores_L[order].astype(np.float64))
+
+
 def best_places(scores_I: npt.NDArray[np.floating[Any]], top: int) -> Ints:
     """Give the places of the *top* highest scores, best first, and of all that tie with the last of them."""
     if top < len(scores_I):
@@ -138,6 +143,12 @@ def best_places(scores_I: npt.NDArray[np.floating[Any]], top: int) -> Ints:
     return places[np.argsort(-scores_I[places], kind="stable")]
 
 
+def keep(found: Found, kept_I: npt.NDArray[np.bool_]) -> Found:
+    """Leave out of a list what is not to be *kept*."""
+    kept_L = kept_I[found.items_L]
+    return found if kept_L.all() else Found(found.items_L[kept_L], found.scores_L[kept_L])
+
+
 def fuse(near: Found, worded: Found, weight: float, top: int) -> Found:
     """Add up two lists after giving each the mean 0 and the spread 1; a product missing in one gets its least score.
 
@@ -147,12 +158,13 @@ def fuse(near: Found, worded: Found, weight: float, top: int) -> Found:
         return near
     # Cosines lie between -1 and 1, BM25 has no upper end: only where a product stands within its list compares.
     items_L = np.union1d(near.items_L, worded.items_L)
-    scores_L = weight * _standard(near, items_L, top) + (1 - weight) * _standard(worded, items_L, top)
+    scores_L = weight * standardise(near, items_L, top) + (1 - weight) * standardise(worded, items_L, top)
     order = np.argsort(-scores_L, kind="stable")
     return Found(items_L[order], scores_L[order])
 
 
-def _standard(found: Found, items_L: Ints, top: int) -> Floats:
+def standardise(found: Found, items_L: Ints, top: int) -> Floats:
+    """Give what some items, among which all of a list are, score there at mean 0 and spread 1 of its first *top*."""
     first = found.scores_L[:top]
     spread = first.std()
     standard = (found.scores_L - first.mean()) / (spread if spread > 0 else 1.0)

@@ -55,13 +55,17 @@ def recommend_for_queries(folder: Path, queries: Sequence[str], k: int, device: 
     _check_kind(folder, RETRIEVAL, "a query")
     from trainer.data.spelling import Spelling, learn_spelling
     from trainer.data.text_normalisation import normalise
-    from trainer.models.hybrid_search import fuse, load_catalogue, load_settings, make_engine
+    from trainer.models.hybrid_search import load_catalogue, load_settings, make_engine
+    from trainer.models.picture_search import search
+    from trainer.models.saved_pictures import load_pictures
     from trainer.models.text_encoder import unit
     from trainer.results.asked_user import open_saved
 
     settings = load_settings(folder)
     assert settings is not None
     catalogue, vectors = load_catalogue(folder)
+    saved = load_pictures(folder)
+    pictures = None if saved is None else saved.search(np.array([bool(text) for text in catalogue.texts]))
     encoder = open_saved(folder, settings.max_tokens, settings.pooling, device)
     engine = make_engine(vectors, catalogue.texts)
     spelling = learn_spelling(catalogue.texts) if settings.spelling else Spelling({})
@@ -71,8 +75,7 @@ def recommend_for_queries(folder: Path, queries: Sequence[str], k: int, device: 
     for query in queries:
         began = perf_counter()
         text = spelling.mend(normalise(query))
-        near, worded = engine.by_vector(unit(encoder.embed_queries([text]))[0], top), engine.by_words(text, top)
-        ranked = fuse(near, worded, settings.weight, top)
+        ranked = search(engine, unit(encoder.embed_queries([text]))[0], text, settings, top, pictures)
         products = tuple(
             RankedProduct(catalogue.keys[item], catalogue.texts[item], float(score))
             for item, score in zip(ranked.items_L[:k].tolist(), ranked.scores_L[:k].tolist(), strict=True)

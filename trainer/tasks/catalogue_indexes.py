@@ -10,11 +10,12 @@ from torch import Tensor
 
 from trainer.data.pairs import Pairs
 from trainer.models.bm25 import Lexicon, count_words, weigh_words
-from trainer.models.hybrid_search import Engine, FoundLists, index_vectors
+from trainer.models.hybrid_search import Engine, FoundLists, index_vectors, keep
 from trainer.models.text_encoder import unit
 from trainer.tasks.retrieval_questions import Answered, EncodedTexts, Questions
 
 Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 Vectors = npt.NDArray[np.float32]
 
 
@@ -33,6 +34,12 @@ class CatalogueWords:
         if key not in self.lexicons:
             self.lexicons[key] = weigh_words(self.words, places_I)
         return self.lexicons[key]
+
+    def have_texts(self, asked: Questions) -> Mask:
+        """Say of each product of a catalogue whether it may be found by its text: one known by its picture has none."""
+        if self.pairs.pictures is None:
+            return np.ones(len(asked.products_I), dtype=np.bool_)
+        return np.array([bool(self.pairs.products[product]) for product in asked.products_I.tolist()], dtype=np.bool_)
 
     def answer(self, asked: Questions, engine: Engine, top: int) -> FoundLists:
         """Give what the words of every question find."""
@@ -68,7 +75,8 @@ class CatalogueIndexes:
         """Give both lists for every question."""
         engine = self.of_catalogue(asked)
         unit_QD = self.unit_queries(asked.queries_Q)
-        near = FoundLists(lambda query: engine.by_vector(unit_QD[query], top), len(unit_QD))
+        worded_I = self.words.have_texts(asked)
+        near = FoundLists(lambda query: keep(engine.by_vector(unit_QD[query], top), worded_I), len(unit_QD))
         return Answered(near, self.words.answer(asked, engine, top), top)
 
     def _engine(self, places_I: Ints) -> Engine:

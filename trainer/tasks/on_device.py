@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from trainer.environment import let_threads_sleep, nothing_collected, tell_the_hub_nothing, usable_cores
 from trainer.errors import JobError
 from trainer.jobs.running import PROCESSOR_ALONE
-from trainer.jobs.schema import AnyJob
+from trainer.jobs.schema import AnyJob, RetrievalJob
 from trainer.tracking.tensorboard import check_installed
 
 if TYPE_CHECKING:
@@ -71,6 +71,11 @@ def check_crew(job: AnyJob, crew: "Crew", kind: str, chips: int) -> None:
     """Raise JobError for a job that so many processes cannot fit together."""
     if crew.is_alone:
         return
+    if isinstance(job, RetrievalJob) and job.model.images is not None:
+        raise JobError(
+            f"model.images: maps of pictures are learnt by one process, and torchrun started {crew.size}: start"
+            " python -m trainer itself"
+        )
     if job.train.batch % crew.size:
         below = job.train.batch // crew.size * crew.size
         right = f"{below} or {below + crew.size}" if below else str(crew.size)

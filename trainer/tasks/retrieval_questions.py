@@ -22,6 +22,7 @@ from trainer.learning.hard_negatives import Known
 from trainer.measures.per_example import PerExample
 from trainer.measures.ranked_lists import RankedList, rank_metrics
 from trainer.models.hybrid_search import Engine, Found, FoundLists, SearchSettings, fuse
+from trainer.models.picture_search import PictureSearch, search
 from trainer.models.saved_encoder import SavedEncoder
 from trainer.models.text_encoder import unit
 
@@ -118,11 +119,12 @@ def judged_before(pairs: Pairs, texts: EncodedTexts, relevant_from: float) -> Kn
     return Known(relevant, count, refused)
 
 
-def ask(engine: Engine, encoder: SavedEncoder, query: str, settings: SearchSettings) -> Found:
+def ask(
+    engine: Engine, encoder: SavedEncoder, query: str, settings: SearchSettings, pictures: PictureSearch | None = None
+) -> Found:
     """Answer one query from its text alone."""
     (unit_D,) = unit(encoder.embed_queries([query]))
-    top = settings.top
-    return fuse(engine.by_vector(unit_D, top), engine.by_words(query, top), settings.weight, top)
+    return search(engine, unit_D, query, settings, settings.top, pictures)
 
 
 def list_values(asked: Questions, found: Iterable[Found], top: int) -> dict[str, Floats]:
