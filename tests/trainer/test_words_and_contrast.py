@@ -55,6 +55,14 @@ def test_a_fusion_keeps_what_either_list_is_sure_of():
     assert fuse(near, nothing, 0.5, 3) is near
 
 
+@pytest.mark.parametrize("alike", [1, 2])
+def test_products_that_alone_have_a_querys_word_are_put_before_those_that_have_none(alike):
+    near = Found(np.arange(4), np.array([0.52, 0.51, 0.5, 0.49]))
+    worded = Found(np.arange(3, 3 + alike), np.full(alike, 7.5))
+    assert 3 in fuse(near, worded, 0.2, 4).items_L[:alike]
+    assert fuse(near, worded, 0.0, 4).items_L[0] == 3
+
+
 def test_how_many_tie_with_the_last_of_a_list_changes_no_score():
     near = Found(np.array([0, 1, 2]), np.array([0.9, 0.5, 0.4]))
     few, many = (Found(np.arange(3, 3 + count), np.array([5.0, 4.0, *[1.0] * (count - 2)])) for count in (3, 30))

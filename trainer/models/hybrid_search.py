@@ -152,6 +152,9 @@ def keep(found: Found, kept_I: npt.NDArray[np.bool_]) -> Found:
 def fuse(near: Found, worded: Found, weight: float, top: int) -> Found:
     """Add up two lists after giving each the mean 0 and the spread 1; a product missing in one gets its least score.
 
+    A list whose products all score the same has no spread: what is missing there is one behind, so that a single
+    product that has the query's word gains by it.
+
     Mean and spread are of the first *top* places: how many tie with the last is no matter of theirs.
     """
     if not len(worded.items_L):
@@ -169,7 +172,7 @@ def standardise(found: Found, items_L: Ints, top: int) -> Floats:
     spread = first.std()
     standard = (found.scores_L - first.mean()) / (spread if spread > 0 else 1.0)
     # Who is not on the list scored less than its last, by how much nobody knows.
-    values_L = np.full(len(items_L), standard.min())
+    values_L = np.full(len(items_L), standard.min() if spread > 0 else -1.0)
     values_L[np.searchsorted(items_L, found.items_L)] = standard
     return values_L
 
