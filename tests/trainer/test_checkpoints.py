@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.trainer import queries
 from tests.trainer.fitting import weights_of
+from tests.trainer.pictured_shop import make_shown, make_tower, write_pictured_job, write_shop
 from trainer.errors import CheckpointError, JobError, Stopped, TrainingError
 from trainer.jobs.file import load_job
 from trainer.learning.checkpoint_files import Checkpoint, Shelf, checkpoints_in, read_checkpoint
@@ -36,6 +37,7 @@ CUTS = {  # job -> what is set otherwise
     "retrieval": ("train.epochs=3", "relevant=3.0", "train.layers=1"),
     "retrieval, in parts": ("train.epochs=3", "relevant=3.0", "train.layers=1", "train.accumulate=3"),
     "retrieval, adapted first": ("adapt={batch = 256, epochs = 2}", "relevant=3.0", "train.layers=1"),
+    "pictured, adapted first": ("adapt={batch = 64, epochs = 2}", "train.epochs=1", "model.images.epochs=1"),
     "relevance, two fits averaged of an adapted model": ("adapt={batch = 256, texts = 40}", "train.average=2"),
 }
 
@@ -59,7 +61,7 @@ class Desk:
 
     def job(self, name: str, *more: str):
         task, settings_of = name.partition(",")[0], CUTS[name]
-        batch = {"next_item": 8, "relevance": 24, "retrieval": 8}[task]
+        batch = {"next_item": 8, "relevance": 24, "retrieval": 8, "pictured": 16}[task]
         path = self.snapshot_job if task == "next_item" else self.folder / f"{task}.toml"
         gaps = (f"model.folder={self.folder}/gaps",) if "adapted" in name else ()
         return load_job(path, (f"train.batch={batch}", *gaps, *settings_of, *self.more, *more))
@@ -76,9 +78,10 @@ class Desk:
                 if len(checkpoints.told) == cut:
                     signal.raise_signal(signal.SIGTERM)
 
-            task.fit(on_step, checkpoints)
+            ready = task.fit(on_step, checkpoints)
             checkpoints.clear()
-        return Ended(weights_of(task), checkpoints.told)
+        maps = ready.pictures.placed.space.state_dict() if name.startswith("pictured") else {}
+        return Ended(weights_of(task) | maps, checkpoints.told)
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +94,8 @@ def desk(tmp_path_factory, snapshot_folder, model_folder) -> Desk:
     data = queries.write_rows(folder / "pairs.csv", queries.make_rows())
     for task in ("relevance", "retrieval"):
         queries.write_job(folder, task, data, bert)
+    shop = write_shop(folder / "shop", make_shown())
+    write_pictured_job(folder, shop, bert, make_tower(folder / "tower"))
     return Desk(folder, make_bench(folder, snapshot_folder, model_folder).path)
 
 
