@@ -3,6 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
+from trainer.models.token_batches import cut_by_tokens
+
 Ints = npt.NDArray[np.int64]
 
 BATCHES_SORTED_TOGETHER = 50  # many enough that lengths agree, few enough that neighbours change between epochs
@@ -48,16 +50,6 @@ def batches_of_tokens(lengths: Ints, tokens: int, epochs: int, rng: np.random.Ge
         for start in range(0, len(order), together):
             rows = order[start : start + together]
             rows = rows[np.argsort(lengths[rows], kind="stable")]
-            parts += _cut(rows, lengths[rows], tokens)
+            parts += cut_by_tokens(rows, lengths[rows], tokens)
         batches += [epoch * len(lengths) + parts[place] for place in rng.permutation(len(parts))]
     return batches
-
-
-def _cut(rows: Ints, lengths: Ints, tokens: int) -> list[Ints]:
-    """Cut rows, the shortest first, before each that would not fit."""
-    cuts, first = [], 0
-    for place, length in enumerate(lengths.tolist()):
-        if place > first and length * (place - first + 1) > tokens:
-            cuts.append(place)
-            first = place
-    return np.split(rows, cuts)

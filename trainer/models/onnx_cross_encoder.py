@@ -14,15 +14,13 @@ from trainer.data.card import DataCard
 from trainer.models.backbone import choose_pooling, is_decoder
 from trainer.models.device import PROCESSOR
 from trainer.models.model_form import CONFIG, FORM, GRAPH, TOKENIZER, ModelForm, copy_files, form_facts
-from trainer.models.onnx_graph import OnnxGraph
+from trainer.models.onnx_graph import OnnxGraph, batches_of
 from trainer.models.pair_tokens import PairTokenizer, Tokens, find_pad_token, load_tokenizer, score_distinct
 from trainer.models.source import ModelSource
 from trainer.models.token_losses import note_losses
 
 if TYPE_CHECKING:
     from trainer.jobs.schema import PairModelJob
-
-PAIRS_AT_A_TIME = 64
 
 
 class OnnxCrossEncoder:
@@ -60,10 +58,8 @@ class OnnxCrossEncoder:
 
     def score_all(self, tokens: Tokens) -> npt.NDArray[np.float64]:
         """Give the (N, C) outputs of all pairs, those of similar length together."""
-        order = np.argsort(tokens.lengths, kind="stable")
         scores_NC = np.empty((len(tokens), self.form.width))
-        for start in range(0, len(order), PAIRS_AT_A_TIME):
-            rows = order[start : start + PAIRS_AT_A_TIME]
+        for rows in batches_of(tokens.lengths):
             batch = tokens.pad(rows, self.pad_token)
             scores_NC[rows] = self.graph.run(batch.ids_BT.numpy(), batch.mask_BT.numpy(), batch.types_BT.numpy())
         return scores_NC

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from trainer.models.model_form import CONFIG, FORM, GRAPH, TOKENIZER, ModelForm, copy_files, form_facts
-from trainer.models.onnx_graph import OnnxGraph
+from trainer.models.onnx_graph import OnnxGraph, batches_of
 from trainer.models.pair_tokens import encodings_of, find_pad_token, ids_of, load_tokenizer
 from trainer.models.source import ModelSource
 
-TEXTS_AT_A_TIME = 64
 LOOKED_AT = 1000  # texts: enough to say how long they are
 
 
@@ -44,10 +43,8 @@ class OnnxEncoder:
         """Give the (E, D) vectors of texts."""
         tokens = [ids_of(encoding, self.pad_token) for encoding in encodings_of(self.tokenizer, texts)]
         lengths = np.array([len(ids) for ids in tokens], dtype=np.int64)
-        order = np.argsort(lengths, kind="stable")
         vectors_ED = np.empty((len(texts), self.form.width), dtype=np.float32)
-        for start in range(0, len(order), TEXTS_AT_A_TIME):
-            part = order[start : start + TEXTS_AT_A_TIME]
+        for part in batches_of(lengths):
             mask_BT = np.arange(int(lengths[part].max())) < lengths[part][:, None]
             ids_BT = np.full(mask_BT.shape, self.pad_token, dtype=np.int64)
             ids_BT[mask_BT] = np.concatenate([tokens[text] for text in part.tolist()])
