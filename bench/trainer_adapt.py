@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def adapt_once(data: Path, plan: Plan, seed: int, folder: Path) -> dict[str, Any
     assert isinstance(task, Retrieval)  # the task of such a job
     began = time.process_time()
     encoder: Any = task.encoder
-    adapt(encoder, known_texts(task.pairs), job, lambda _: None, NoCheckpoints())
+    adapt(encoder, partial(known_texts, task.pairs), job, lambda _: None, NoCheckpoints())
     encoder.save(folder)
     return {"cpu": round(time.process_time() - began, 1), **encoder.adapted.metrics()}
 

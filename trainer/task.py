@@ -30,6 +30,13 @@ class StepReport:
     valid_loss: float | None = None  # where the valid rows were looked at
     adapting: bool = False  # of the reading before the task, whose steps are counted by themselves
 
+    def curves(self) -> dict[str, float]:
+        """Give what is drawn of it, by the name of the curve."""
+        if self.adapting:
+            return {"adapt/loss": self.loss, "adapt/lr": self.lr}
+        seen = {} if self.valid_loss is None else {"valid/loss": self.valid_loss}
+        return {"train/loss": self.loss, "train/lr": self.lr, **seen}
+
 
 @dataclass(frozen=True, slots=True)
 class Amount:

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.trainer.fitting import result_of
-from tests.trainer.queries import make_bert, make_rows, write_job, write_rows
+from tests.trainer.queries import make_bert, make_rows, write_gap, write_job, write_rows
 from trainer.__main__ import main
 from trainer.errors import Stopped
 from trainer.jobs.file import load_job, load_sets
@@ -39,10 +39,9 @@ def test_the_job_file_that_the_page_shows_loads_with_the_defaults_it_tells(tmp_p
 def test_the_example_runs(tmp_path, place):
     subprocess.run([sys.executable, ROOT / "examples/transfer/make_pairs.py"], check=True, cwd=tmp_path)
     output = tmp_path / "departments"
-    settings = (f"output={output}", f"tracking.uri=sqlite:///{place}/mlflow.db", "train.pairs=64", "train.layers=1")
+    told = (f"output={output}", f"tracking.uri=sqlite:///{place}/mlflow.db", "train.pairs=64", "train.layers=1")
     few = ("transfer.shots=[0,16]", "transfer.seeds=[0]", "transfer.targets=['PRODUCE']", "transfer.least_steps=1")
-    told = [word for key in (*settings, *few) for word in ("--set", key)]
-    assert main(["transfer", str(ROOT / "examples/transfer/departments.toml"), *told]) == 0
+    assert main(["transfer", str(ROOT / "examples/transfer/departments.toml"), *settings(*told, *few)]) == 0
     assert len(json.loads((output / "transfer.json").read_text())["worth"]) == 2
 
 
@@ -55,6 +54,10 @@ def shop(place):
     told = '\n[transfer]\nby = "room"\nshots = [0, 40]\nseeds = [1]\nleast_steps = 4\nleak_check = "warn"\n'
     job.write_text(f"{job.read_text()}{told}\n[train]\nbatch = 32\nlr = 3e-3\n")
     return job
+
+
+def settings(*told):
+    return [word for one in told for word in ("--set", one)]
 
 
 def runs_of(place, experiment="relevance"):
@@ -148,6 +151,52 @@ def test_a_matrix_that_was_stopped_goes_on_with_the_cells_that_it_has(shop, monk
     assert len(fitted) == 4 + (2 + 4) - 3  # two sources, and two starts on two targets; three were done
 
 
+def cells_of(output):
+    return json.loads((output / "transfer.json").read_text())["cells"]
+
+
+def test_a_start_that_has_read_the_targets_texts_stands_beside_the_plain_one_and_no_other_reads_them(shop, capsys):
+    write_gap(shop.parent / "bert")
+    told = ("adapt={batch = 64}", "transfer.sources=['kitchen']", f"transfer.targets=['{HOSTILE}']")
+    assert main(["transfer", str(shop), *settings(*told)]) == 0
+    assert "trainer: adapted" in capsys.readouterr().err
+    place, output = shop.parent, shop.parent / "relevance"
+    _, nested = runs_of(place)
+    read = {run.data.params["source"] for run in nested if "adapt/loss" in run.data.metrics}
+    assert read == {"adapted"}
+    assert {run.data.params["source"] for run in nested if "adapt.epochs" in run.data.params} == {"adapted"}
+    found = json.loads((output / "transfer.json").read_text())["entries"]
+    gains = {(one["source"], one["shots"]): one["gain_interval"] is not None for one in found}
+    assert gains["adapted", 40]
+    assert gains["adapted", "all"]
+    assert "texts read first" in (output / "report.html").read_text()
+
+
+def test_of_searches_a_matrix_ranks_the_targets_catalogue(place):
+    job = write_job(
+        place, "retrieval", write_rows(place / "pairs.csv", make_rows()), make_bert(place / "bert"), "relevant = 3.0"
+    )
+    told = '\n[transfer]\nby = "room"\nsources = ["hall"]\ntargets = ["kitchen"]\nshots = [0, 40]\nseeds = [1]\n'
+    job.write_text(f"{job.read_text()}{told}least_steps = 2\n[train]\nbatch = 4\nlayers = 1\n")
+    assert main(["transfer", str(job)]) == 0
+    cells = cells_of(place / "retrieval")
+    assert [(one["cell"]["source"], one["cell"]["shots"]) for one in cells] == [
+        ("hall", "0"), ("plain", "0"), ("plain", "40"), ("hall", "40"), ("plain", "all"),
+    ]  # fmt: skip
+    assert all(0 <= one["metrics"]["ndcg_at_10"] <= 1 for one in cells)
+
+
+def test_of_what_users_buy_next_a_matrix_counts_users(tracked, capsys):
+    told = ("transfer.by=department", "transfer.sources=['GROCERY']", "transfer.targets=['DRUG GM']")
+    few = ("transfer.shots=[0,5]", "transfer.seeds=[1]", "transfer.least_steps=1")
+    assert main(["transfer", str(tracked.path), *settings(*told, *few)]) == 0
+    assert "users' histories" in capsys.readouterr().out
+    cells = cells_of(tracked.folder / "output")
+    assert [(one["cell"]["source"], one["cell"]["shots"], one["learnt"]) for one in cells][:3] == [
+        ("GROCERY", "0", 0), ("plain", "0", 0), ("plain", "5", 5),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
@@ -156,12 +205,12 @@ def test_a_matrix_that_was_stopped_goes_on_with_the_cells_that_it_has(shop, monk
         (("model.folder=nowhere",), "nowhere: there is no such model folder"),
         (("train.layers=9",), "train.layers: 9 is more than the model's 2"),
         (("transfer.shots=[0,-1]",), "transfer.shots"),
+        (("adapt={}",), "[MASK]"),
     ],
 )
 def test_bad_input_is_told_before_anything_is_written(shop, capsys, more, said):
-    settings = [word for key in more for word in ("--set", key)]
     before = sorted(shop.parent.rglob("*"))
-    assert main(["transfer", str(shop), *settings]) == 2
+    assert main(["transfer", str(shop), *settings(*more)]) == 2
     assert said in capsys.readouterr().err
     assert sorted(shop.parent.rglob("*")) == before
 

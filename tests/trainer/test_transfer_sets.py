@@ -11,6 +11,7 @@ from tests.trainer.queries import make_bert, make_rows, write_job, write_rows
 from trainer.data.snapshot import ASK, LEARN, TARGET
 from trainer.data.splits import Part
 from trainer.errors import DataError, JobError
+from trainer.jobs.adaptation import AdaptJob
 from trainer.jobs.file import load_job, load_sets
 from trainer.transfer.drawing import draw_whole
 from trainer.transfer.leaks import LATER, find_cross_leaks, judge_cross_leaks, left_out
@@ -95,6 +96,15 @@ def test_the_plan_names_every_cell_once_a_seed(rooms):
     assert len(plan.cells) == len(set(plan.cells)) == 3 * (4 + 2 + 4 + 2)
     assert TransferCell("hall", "kitchen", 20, 2) in plan.cells
     assert TransferCell("hall", "hall", 20, 2) not in plan.cells
+
+
+def test_a_job_that_adapts_has_a_start_that_reads_the_targets_texts_beside_the_plain_one(rooms):
+    sets = open_sets(rooms, {})
+    adapting = rooms.model_copy(update={"adapt": AdaptJob()})
+    plan = plan_transfer(adapting, sets, find_cross_leaks(sets))
+    adapted = [(cell.target, cell.shots) for cell in plan.cells if cell.source == "adapted" and cell.seed == 0]
+    assert adapted == [("hall", 20), ("hall", None), ("kitchen", 20), ("kitchen", None)]
+    assert not [cell for cell in plan_transfer(rooms, sets, {}).cells if cell.source == "adapted"]
 
 
 def leaking(tmp_path, bert, leak_check):

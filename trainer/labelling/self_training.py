@@ -142,7 +142,7 @@ def _measure(
         steps = StepLog(recorder)
 
         def on_step(report: StepReport) -> None:
-            steps.add({"train/loss": report.loss, "train/lr": report.lr}, report.step)
+            steps.add(report.curves(), report.step)
 
         ready = task.fit(on_step, NoCheckpoints())
         metrics = ready.score().metrics

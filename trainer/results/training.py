@@ -37,7 +37,7 @@ def _take_over(checkpoints: KeptCheckpoints, earlier: str | None, steps: StepLog
     told = checkpoints.earlier[-1:]
     which = f"step {told[0].step} of adapting" if told and told[0].adapting else f"step {checkpoints.taken()}"
     say(f"trainer: goes on after {which}, from the checkpoint of run {earlier or 'unknown'}")
-    steps.add_earlier([(report.step, _values(report)) for report in checkpoints.earlier])
+    steps.add_earlier([(report.step, report.curves()) for report in checkpoints.earlier])
     if earlier is not None:
         steps.recorder.end_if_running(earlier)
 
@@ -48,12 +48,12 @@ def _reporting(task: Task, steps: StepLog, events: Events, checkpoints: KeptChec
     amount = task.amount()
     with show_progress("training", amount.examples, amount.unit) as advance:
         for report in checkpoints.earlier:
-            events.add(_values(report), report.step)
+            events.add(report.curves(), report.step)
         if checkpoints.taken():
             advance(sum(report.examples for report in checkpoints.earlier if not report.adapting), "done before")
 
         def on_step(report: StepReport) -> None:
-            values = _values(report)
+            values = report.curves()
             steps.add(values, report.step)
             events.add(values, report.step)
             checkpoints.report(report)
@@ -61,10 +61,3 @@ def _reporting(task: Task, steps: StepLog, events: Events, checkpoints: KeptChec
                 advance(report.examples, f"loss {report.loss:.3f}")
 
         yield on_step
-
-
-def _values(report: StepReport) -> dict[str, float]:
-    if report.adapting:
-        return {"adapt/loss": report.loss, "adapt/lr": report.lr}
-    seen = {} if report.valid_loss is None else {"valid/loss": report.valid_loss}
-    return {"train/loss": report.loss, "train/lr": report.lr, **seen}

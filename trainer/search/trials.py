@@ -160,7 +160,7 @@ def _measure(job: AnyJob, name: str, metric: str, parent: Recorder) -> float | N
         steps = StepLog(recorder)
 
         def on_step(report: "StepReport") -> None:
-            steps.add({"train/loss": report.loss, "train/lr": report.lr}, report.step)
+            steps.add(report.curves(), report.step)
 
         try:
             metrics = task.fit(on_step, NoCheckpoints()).score().metrics

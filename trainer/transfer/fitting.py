@@ -55,9 +55,16 @@ class CellOutcome:
     card: DataCard
 
 
-def open_fit(one: TransferSet, drawn: Drawn, seed: int, model: Path | None, least_steps: int) -> tuple[Task, Params]:
-    """Load what a fit on what was drawn needs, from a saved model or the job's own; raise InputError."""
-    job = _for_rows(_of_seed(one.job, seed, model), learnt_rows(one, drawn), least_steps)
+def open_fit(
+    one: TransferSet, drawn: Drawn, seed: int, model: Path | None, least_steps: int, *, adapts: bool = False
+) -> tuple[Task, Params]:
+    """Load what a fit on what was drawn needs, from a saved model or the job's own; raise InputError.
+
+    A fit that *adapts* reads the target's texts first, as the job's [adapt] says; no other does.
+    """
+    seeded = _of_seed(one.job, seed, model)
+    seeded = seeded.model_copy(update={"adapt": one.job.adapt}) if adapts else seeded
+    job = _for_rows(seeded, learnt_rows(one, drawn), least_steps)
     task, device = load_on_device(job, training=True, given=one.given(drawn))
     return task, {**params_of(job, task), **device.facts()}
 
@@ -99,7 +106,7 @@ def _unanswered(one: JudgedSet, job: RelevanceJob) -> CellOutcome:
 
 def _of_seed(job: AnyJob, seed: int, model: Path | None) -> AnyJob:
     """Give a job with a seed, which scores its test and keeps nothing beside; from a saved model where one is named."""
-    changed: dict[str, object] = {"seed": seed, "tensorboard": False, "transfer": None, "result": None}
+    changed: dict[str, object] = {"seed": seed, "tensorboard": False, "transfer": None, "result": None, "adapt": None}
     changed["slices"] = job.slices.model_copy(update={"smallest": NO_SLICE})  # each set is looked at by itself
     if isinstance(job, NextItemJob):
         changed["score"] = job.score.model_copy(update={"factors": 0})  # a scorer beside, that nobody asks for here

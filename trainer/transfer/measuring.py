@@ -10,7 +10,7 @@ import numpy as np
 from trainer.data.card import DataCard
 from trainer.errors import TrainingError
 from trainer.jobs.schema import AnyJob
-from trainer.jobs.transfer import PLAIN
+from trainer.jobs.transfer import ADAPTED, PLAIN
 from trainer.results.pending_upload import StepLog
 from trainer.results.run_manifest import manifest_tags
 from trainer.search.trials import ended
@@ -59,7 +59,7 @@ class MatrixTask:
             with self._run(cell, done.card, "evaluate") as recorder:
                 return self._keep(number, cell, drawn, done, recorder)
         least = self.plan.settings.least_steps
-        opened = open_fit(one, drawn, cell.seed, start, least)
+        opened = open_fit(one, drawn, cell.seed, start, least, adapts=cell.source == ADAPTED)
         with self._run(cell, opened[0].card, "fit") as recorder:
             model = _fitted(opened, recorder)
             done = CellOutcome(model.ready.score(), model.params, model.card)
@@ -81,7 +81,7 @@ class MatrixTask:
 
     def _start(self, cell: TransferCell) -> Path | None:
         """Give the model that a cell starts from, fitted where it is not there; None for the job's own."""
-        if cell.source != PLAIN:
+        if cell.source not in (PLAIN, ADAPTED):
             return self._source_model(cell.source, cell.seed)
         if self._is_own(cell, self.plan.learnt_in(cell)):
             return self._source_model(cell.target, cell.seed)
@@ -89,7 +89,7 @@ class MatrixTask:
 
     def _is_own(self, cell: TransferCell, drawn: Drawn) -> bool:
         """Say whether all rows of a target are what it learns as a source: the same fit need not be made twice."""
-        if cell.shots is not None or cell.target not in self.plan.sets.sources:
+        if cell.source != PLAIN or cell.shots is not None or cell.target not in self.plan.sets.sources:
             return False
         own = self.plan.learnt_of(cell.target, cell.seed)
         return np.array_equal(own.learn, drawn.learn) and np.array_equal(own.settle, drawn.settle)
@@ -128,7 +128,7 @@ def _fitted(opened: tuple[Task, Params], recorder: Recorder) -> CellModel:
     steps = StepLog(recorder)
 
     def on_step(report: StepReport) -> None:
-        steps.add({"train/loss": report.loss, "train/lr": report.lr}, report.step)
+        steps.add(report.curves(), report.step)
 
     try:
         return fit_cell(opened, on_step)

@@ -9,7 +9,7 @@ from trainer.data.splits import Part
 from trainer.data.trips import split_trips
 from trainer.errors import DataError, JobError
 from trainer.jobs.schema import AnyJob, NextItemJob, RelevanceJob, RetrievalJob
-from trainer.jobs.transfer import PLAIN, TransferJob
+from trainer.jobs.transfer import ADAPTED, PLAIN, TransferJob
 from trainer.measures.ranks import METRICS
 from trainer.models.label_scale import choose_scale
 from trainer.transfer.drawing import Drawn
@@ -28,7 +28,7 @@ ALL = "all"
 class TransferCell:
     """One model scored on one target: where it started, how many rows of the target it learnt, and its seed."""
 
-    source: str  # a set, or `plain`: no source
+    source: str  # a set; or `plain`: no source; or `adapted`: none, the target's texts being read first ([adapt])
     target: str
     shots: int | None  # of the target; None: all
     seed: int
@@ -67,7 +67,7 @@ def plan_transfer(job: AnyJob, sets: TransferSets, leaks: AllLeaks) -> TransferP
     assert settings is not None  # whoever calls has looked
     if isinstance(job, NextItemJob) and job.mix is not None:
         raise JobError("transfer: [mix] is rehearsed on more trips than a few users have: leave it out")
-    plan = TransferPlan(sets, settings, _metric(job, sets), leaks, tuple(_cells(sets, settings)))
+    plan = TransferPlan(sets, settings, _metric(job, sets), leaks, tuple(_cells(sets, settings, _starts(job))))
     for name in sets.targets:
         _check_shots(sets.by_name[name], settings)
         _check_metric(sets.by_name[name], plan.metric)
@@ -81,7 +81,12 @@ def plan_transfer(job: AnyJob, sets: TransferSets, leaks: AllLeaks) -> TransferP
     return plan
 
 
-def _cells(sets: TransferSets, settings: TransferJob) -> Iterator[TransferCell]:
+def _starts(job: AnyJob) -> tuple[str, ...]:
+    """Give the starts without a source that learn rows of a target."""
+    return (PLAIN,) if job.adapt is None else (PLAIN, ADAPTED)
+
+
+def _cells(sets: TransferSets, settings: TransferJob, alone: tuple[str, ...]) -> Iterator[TransferCell]:
     """Give a seed's cells before the next seed's: what is there of it is whole where the rest is not waited for."""
     for seed in settings.seeds:
         for source in sets.sources:
@@ -90,8 +95,8 @@ def _cells(sets: TransferSets, settings: TransferJob) -> Iterator[TransferCell]:
             yield TransferCell(PLAIN, target, 0, seed)
             for shots in settings.few:
                 others = (source for source in sets.sources if source != target)
-                yield from (TransferCell(start, target, shots, seed) for start in (PLAIN, *others))
-            yield TransferCell(PLAIN, target, None, seed)
+                yield from (TransferCell(start, target, shots, seed) for start in (*alone, *others))
+            yield from (TransferCell(start, target, None, seed) for start in alone)
 
 
 def learnt_rows(one: TransferSet, drawn: Drawn) -> int:

@@ -12,6 +12,7 @@ from trainer.data.snapshot import check_unused
 from trainer.data.splits import Part
 from trainer.errors import JobError, Stopped, TrackingError
 from trainer.jobs.schema import BESIDE, AnyJob, flatten
+from trainer.jobs.transfer import ADAPTED
 from trainer.results.registered_models import fetched
 from trainer.results.result_files import Result, write_result
 from trainer.results.run_manifest import manifest_tags
@@ -79,9 +80,12 @@ def _plan(job: AnyJob, others: Mapping[str, AnyJob]) -> TransferPlan:
 
 
 def _try_first(plan: TransferPlan) -> None:
-    """Load what the first fit needs: a model that cannot be tuned, or a device that is not there, is told here."""
+    """Load what the first fits need: a model that cannot be tuned, a device that is not there, is told here."""
     source, seed = plan.sets.sources[0], plan.settings.seeds[0]
     open_fit(plan.sets.by_name[source], plan.learnt_of(source, seed), seed, None, 1)
+    for cell in plan.cells:
+        if cell.source == ADAPTED and cell.seed == seed:
+            open_fit(plan.sets.by_name[cell.target], plan.learnt_in(cell), seed, None, 1, adapts=True)
 
 
 def _parent(job: AnyJob, plan: TransferPlan, shelf: CellShelf) -> Recorder:
