@@ -24,7 +24,7 @@ from bot.errors import ConfigError, TemplateError
 from bot.pipeline.cycle import Cycle
 from bot.pipeline.lookout import Lookout, watch_all
 from bot.ports import Executor, RunStore, Tracker
-from bot.render import charts, renderer
+from bot.render import renderer
 from bot.render.renderer import Renderer
 from bot.runtime.clock import SteadyClock, pause
 from bot.runtime.log import get_logger
@@ -287,7 +287,6 @@ def load_for_delivery() -> None:
     """Import everything that deliveries import where they use it."""
     import netrc  # noqa: F401  requests' own
 
-    charts.load()
     renderer.load()
 
 

@@ -44,6 +44,7 @@ def serve(
     """
     import signal
 
+    from bot.runtime.left_out import left_out
     from bot.runtime.log import get_logger, set_up
     from bot.serve.shutdown import STOP_SECONDS, Orders, end_within, leave_at_once
 
@@ -59,6 +60,7 @@ def serve(
     before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: orders.ask_to_reload())
     set_up(logging.INFO, form=log_format or LogFormat.TEXT)
     with ExitStack() as beside, _last_words(log_format):
+        beside.enter_context(left_out("pandas"))  # MLflow and Arrow would import it, and nobody asks for a frame
         try:
             doorway = None if http is None else _open(http, beside)
             from bot.app import Surroundings  # what follows takes seconds to import

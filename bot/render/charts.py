@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bot.domain.views import ChartView
 from bot.render.chart_panels import MOST_PARTS, draw_panel, draw_parts, draw_weeks
+from bot.runtime.late_imports import LateImport
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,13 +26,15 @@ _SCALE = 2  # drawn at twice that, for screens that show it so
 _POINTS_AN_INCH = 100
 
 
-def load() -> None:
-    """Import what drawing needs, before threads do."""
+def _load() -> None:
     import matplotlib.backends.backend_agg
     import matplotlib.figure  # noqa: F401
     from PIL import Image
 
     Image.preinit()
+
+
+_DRAWING = LateImport(_load)  # most Heralds that run have nothing to draw for days, and it is a tenth of their memory
 
 
 def chart_filename(chart: ChartView) -> str:
@@ -48,6 +51,7 @@ def draw_history(chart: ChartView) -> bytes:
     A value that is no number, or one beyond all measure, leaves a gap, marked at the lower edge. Below the metrics
     stand the parts that lost most. A chart of weeks is their health alone.
     """
+    _DRAWING.ensure()
     if chart.weeks:
         figure = _Canvas(_WEEKS_HEIGHT)
         draw_weeks(figure.axes(58, 14, _WIDTH - 58 - 14, _WEEKS_HEIGHT - 14 - 34), chart.weeks)
