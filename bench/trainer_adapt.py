@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -162,9 +162,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="holds homedepot/pairs.csv.gz")
     parser.add_argument("--json", type=Path, required=True, metavar="FILE")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--pairs", metavar="N,...", help="that are learnt (default: 100,1000)")
     parser.add_argument("--tiny", action="store_true")
     told = parser.parse_args(arguments)
     plan = TINY if told.tiny else SMALL
+    if told.pairs is not None:
+        plan = replace(plan, pairs=tuple(map(int, told.pairs.split(","))))
     records = [json.loads(line) for line in told.json.read_text().splitlines()] if told.json.exists() else []
     done = {(one["task"], one["pairs"], one["arm"], one["seed"]): one for one in records}
     with tempfile.TemporaryDirectory() as place:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.trainer.queries import make_bert, make_rows, write_job, write_rows
+from tests.trainer.queries import make_bert, make_rows, write_gap, write_job, write_rows
 from trainer.__main__ import main
 from trainer.environment import FreeMemory, free_memory
 from trainer.errors import JobError
@@ -97,16 +97,20 @@ def test_sizes_are_told_in_the_unit_that_people_read():
 @pytest.mark.parametrize(
     ("task", "what"),
     [("relevance", r"pairs x \d+ tokens x 32 numbers x 2 layers x 8 states x 4 bytes = .*set train\.(batch|pairs)"),
+     ("adapt", r"weights that read x 4 numbers x 4 bytes = .*set adapt\.layers lower, or leave out \[adapt\]"),
      ("retrieval", r"texts x \d tokens x 32 numbers x 4 bytes = .*set model\.max_tokens lower"),
      ("evaluate", r"texts x 32 numbers x 1 vectors x 4 bytes = .*set data\.catalogue lower")],
 )  # fmt: skip
 def test_a_job_over_pairs_that_does_not_fit_leaves_nothing_behind(place, capsys, monkeypatch, task, what):
-    command, task = ("evaluate", "retrieval") if task == "evaluate" else ("fit", task)
+    command, told = "evaluate" if task == "evaluate" else "fit", ["--set", "adapt={}"] if task == "adapt" else []
+    # The weights fit, what is held beside them does not; or that does, and not what reading takes.
+    left = iter([GIB] * (2 if task == "adapt" else 1) + [1000] * 9)
+    task = {"evaluate": "retrieval", "adapt": "relevance"}.get(task, task)
     job = judged_job(place, task)
-    left = iter([GIB] + [1000] * 9)  # the weights fit, what is held beside them does not
+    write_gap(place / "bert")
     monkeypatch.setattr(memory_needs, "free_memory", lambda: FreeMemory(next(left), "of a small machine"))
     layers = ["--set", "train.layers=1"] if task == "retrieval" else []
-    assert main([command, str(job), *layers]) == 2
+    assert main([command, str(job), *layers, *told]) == 2
     assert re.search(what, capsys.readouterr().err)
     assert not (place / task).exists()
 

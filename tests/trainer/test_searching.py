@@ -8,6 +8,10 @@ from tests.trainer.logs import EVENTS, events_job, write_table
 from trainer.__main__ import main
 from trainer.jobs.file import load_job
 from trainer.search.trials import Trial, best_of, on_valid, with_trial
+from trainer.tasks.metric_names import metric_names
+from trainer.tasks.on_device import load_on_device
+
+NOT_CHOSEN_BY = {"ms_per_pair", "model_mb", "queries_without_relevant", "train/loss", "train/lr"}
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
@@ -46,6 +50,9 @@ def test_trials_are_nested_runs_on_the_valid_rows_and_the_best_is_fitted_on_all_
     assert result_of(place / "relevance")["run_id"] == parent.info.run_id
     assert f"run {parent.info.run_id}" in told
     assert "trial  train.lr  train.batch  log_loss of the valid rows\n1  0.0002  64  " in told
+    job = on_valid(load_job(pairs_job))
+    task, _ = load_on_device(job, training=True)
+    assert set(metric_names(job, task)) == set(trials["trial 1"].data.metrics) - NOT_CHOSEN_BY
 
 
 @pytest.mark.parametrize(
@@ -56,6 +63,8 @@ def test_trials_are_nested_runs_on_the_valid_rows_and_the_best_is_fitted_on_all_
         (["--set", "train.layers=9"], "train.layers: 9 is more than the model's 2"),
         (["--set", "output=/dev/null/out"], "/dev/null is a file and no folder"),
         (["--trials", "0"], "Invalid value for '--trials'"),
+        (["--metric", "acuracy"], "--metric: 'acuracy' is not one of auc, accuracy, precision"),
+        (["--metric", "hr_at_10"], "--metric: 'hr_at_10' is not one of auc, accuracy, precision"),
     ],
 )
 def test_what_cannot_be_searched_is_told_before_anything_is_written(place, pairs_job, capsys, arguments, said):

@@ -89,6 +89,7 @@ def test_rounds_are_nested_runs_on_the_valid_rows_and_the_best_is_fitted(shop, c
     [
         (("label.confidence=0.4",), "label.confidence"),
         (("label.pairs=nowhere.csv",), "nowhere.csv: there is no such file"),
+        (("label.metric=acuracy",), "label.metric: 'acuracy' is not one of auc, accuracy"),
     ],
 )
 def test_what_cannot_be_learnt_from_is_told_before_anything_is_written(shop, capsys, more, said):

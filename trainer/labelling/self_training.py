@@ -26,6 +26,7 @@ from trainer.results.run_manifest import manifest_tags
 from trainer.run import Finished, params_of, run_job
 from trainer.search.trials import LOWER, ended
 from trainer.task import StepReport
+from trainer.tasks.metric_names import check_metric
 from trainer.tasks.on_device import load_on_device
 from trainer.tasks.relevance import ReadyRelevance, Relevance
 from trainer.tracking.mlflow import PARENT_TAG, Recorder, start_run
@@ -89,6 +90,7 @@ def self_train(job: RelevanceJob) -> SelfTrained:
         if not len(task.pairs.rows(Part.VALID)):
             raise DataError(f"{job.data.path}: no row is for valid: chances cannot be calibrated, nor rounds judged")
         metric = job.label.metric or ("accuracy" if task.scale.kind == CLASSES else "auc")
+        check_metric("label.metric", metric, asked, task)
         pool = read_pool(asked, task.pairs)
         parent = start_run(job.tracking, {ROUNDS_TAG: f"{job.label.rounds} rounds by {metric} of the valid rows"})
         with ended(parent):
@@ -148,7 +150,7 @@ def _measure(
         metrics = ready.score().metrics
         recorder.log_metrics(metrics)
         if metric not in metrics:
-            raise JobError(f"label.metric = {metric}: is none of what was measured: {', '.join(sorted(metrics))}")
+            raise JobError(f"label.metric = {metric}: the valid rows leave it undefined")
         recorder.finish("FINISHED")
     return ready, metrics[metric]
 

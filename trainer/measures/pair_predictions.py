@@ -175,7 +175,12 @@ def _row_values(judged: PairPredictions) -> dict[str, Floats]:
 
 def has_lists(judged: PairPredictions) -> bool:
     """Say whether any query has several pairs: an order of one says nothing."""
-    return len(np.unique(judged.pairs.query_id[judged.rows])) < len(judged.rows)
+    return several_a_query(judged.pairs, judged.rows)
+
+
+def several_a_query(pairs: Pairs, rows: Ints) -> bool:
+    """Say whether any query has several of some rows."""
+    return len(np.unique(pairs.query_id[rows])) < len(rows)
 
 
 def list_metrics(judged: PairPredictions, k: int) -> dict[str, Floats]:

@@ -12,6 +12,7 @@ from trainer.results.pending_upload import StepLog
 from trainer.results.registered_models import fetched
 from trainer.results.run_manifest import manifest_tags
 from trainer.run import Finished, params_of, run_job
+from trainer.tasks.metric_names import check_metric
 from trainer.tasks.on_device import load_on_device
 from trainer.tracking.mlflow import PARENT_TAG, Recorder, start_run
 from trainer.tracking.progress import say
@@ -62,7 +63,8 @@ def search_job(job: AnyJob, trials: int, space: Space, metric: str | None = None
     name = metric or BY_TASK[job.task]
     study = _study(job, space, name)
     with fetched(on_valid(job)) as asked:
-        load_on_device(asked, training=True)  # bad input is told before anything is written
+        task, _ = load_on_device(asked, training=True)  # bad input is told before anything is written
+        check_metric("--metric", name, asked, task)
         parent = start_run(job.tracking, {SEARCH_TAG: f"{trials} trials by {name} of the valid rows"})
         with ended(parent):
             found = list(_try(asked, study, trials, space, name, parent))
@@ -170,7 +172,7 @@ def _measure(job: AnyJob, name: str, metric: str, parent: Recorder) -> float | N
             return None
         recorder.log_metrics(metrics)
         if metric not in metrics:
-            raise JobError(f"--metric {metric}: is none of what was measured: {', '.join(sorted(metrics))}")
+            raise JobError(f"--metric {metric}: the valid rows leave it undefined")
         recorder.finish("FINISHED")
     return metrics[metric]
 

@@ -24,6 +24,7 @@ from trainer.models.gap_head import GapHead, frequencies
 from trainer.models.gap_tokens import GapTexts, find_gap_vocabulary, read_gap_texts, with_words
 from trainer.models.text_encoder import TextEncoder
 from trainer.task import Checkpoints, OnStep, StepReport
+from trainer.tasks.memory_needs import adaptation_needs, check_memory
 from trainer.tracking.progress import say, show_lines
 
 Ints = npt.NDArray[np.int64]
@@ -68,6 +69,13 @@ def check_adaptable(model: Adaptable, texts: Sequence[str], job: AdaptJob) -> No
             f"adapt: of {len(texts)} distinct texts {found or 'none'} has a word that the model knows; two are needed,"
             " one to read and one to measure by"
         )
+
+
+def check_memory_to_adapt(model: Adaptable, job: AdaptJob) -> None:
+    """Raise JobError where gradients, moments and a copy of what learns do not fit beside the model."""
+    bare = model.bare()
+    weights = sum(one.numel() for one in _learning(bare, job))
+    check_memory(bare.source.folder, adaptation_needs(weights, bare.device))
 
 
 def adapt(
@@ -133,8 +141,7 @@ class _Reading:
         )
         read, held = read_as(texts=drawn[held_out:]), read_as(texts=drawn[:held_out])
         lesson = GapLesson(bare, _fresh_head(bare, read), read, vocabulary, job.mask, (seed, APART, READ))
-        layers = bare.layers[-job.layers :] if job.layers else bare.layers
-        learns = [one for layer in layers for one in layer]
+        learns = _learning(bare, job)
         return cls(job, bare, lesson, replace(lesson, texts=held, seed=(seed, APART, HELD_OUT)), learns, seed)
 
     def carry_out(self, on_step: OnStep, checkpoints: Checkpoints) -> Adapted:
@@ -187,6 +194,11 @@ class _Reading:
         lengths = self.held_out.texts.tokens.lengths
         score = self.held_out.measure(batches_of_tokens(lengths, self.job.batch, 1, np.random.default_rng(0)))
         return torch.tensor([score.loss, score.accuracy], dtype=torch.float64)
+
+
+def _learning(bare: BareModel, job: AdaptJob) -> list[torch.nn.Parameter]:
+    layers = bare.layers[-job.layers :] if job.layers else bare.layers
+    return [one for layer in layers for one in layer]
 
 
 def _fresh_head(bare: BareModel, texts: GapTexts) -> GapHead:

@@ -16,7 +16,7 @@ def load_task(job: AnyJob, *, training: bool, device: Device, given: Pairs | Sna
     """
     from trainer.models.saved_cross_encoder import as_tuned_judge
     from trainer.models.saved_encoder import as_tuned
-    from trainer.tasks.adaptation import check_adaptable, known_texts
+    from trainer.tasks.adaptation import check_adaptable, check_memory_to_adapt, known_texts
 
     adapts = job.adapt if training else None
     match job:
@@ -27,6 +27,7 @@ def load_task(job: AnyJob, *, training: bool, device: Device, given: Pairs | Sna
             ranking = next_item.load(job, training=training, device=device, given=given)
             if adapts is not None:
                 check_adaptable(as_tuned(ranking.encoder), ranking.texts.distinct, adapts)
+                check_memory_to_adapt(as_tuned(ranking.encoder), adapts)
             return ranking
         case RelevanceJob():
             from trainer.tasks import relevance
@@ -35,6 +36,7 @@ def load_task(job: AnyJob, *, training: bool, device: Device, given: Pairs | Sna
             judging = relevance.load(job, training=training, device=device, given=given)
             if adapts is not None:
                 check_adaptable(as_tuned_judge(judging.model), known_texts(judging.pairs), adapts)
+                check_memory_to_adapt(as_tuned_judge(judging.model), adapts)
             return judging
         case RetrievalJob():
             from trainer.tasks import retrieval
@@ -43,6 +45,7 @@ def load_task(job: AnyJob, *, training: bool, device: Device, given: Pairs | Sna
             search = retrieval.load(job, training=training, device=device, given=given)
             if adapts is not None:
                 check_adaptable(as_tuned(search.encoder), known_texts(search.pairs), adapts)
+                check_memory_to_adapt(as_tuned(search.encoder), adapts)
             return search
         case _:
             assert_never(job)

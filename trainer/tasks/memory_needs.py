@@ -16,7 +16,7 @@ from trainer.environment import FreeMemory, free_memory
 from trainer.errors import JobError
 from trainer.jobs.schema import AnyJob, MixJob, NextItemJob, RelevanceJob, RetrievalJob
 from trainer.models.crew import ALONE, Crew
-from trainer.models.device import CPU
+from trainer.models.device import CPU, Device
 from trainer.models.ease import KEPT
 from trainer.models.mix_features import FEATURES
 from trainer.models.saved_cross_encoder import SavedCrossEncoder
@@ -190,6 +190,14 @@ def relevance_needs(job: RelevanceJob, model: SavedCrossEncoder, pairs: Pairs, *
     if training:
         found.append(product([(learnt, "pairs"), (tokens, "tokens"), (2, "numbers")], "train.pairs lower", 8))
     return found
+
+
+def adaptation_needs(weights: int, device: Device) -> list[Need]:
+    """Give what a reading of texts holds beside a model of which so many weights learn; on a GPU none of this."""
+    if device.kind != CPU:
+        return []
+    # A gradient, two moments, and what the reading came to, for a fit that goes on behind it.
+    return [product([(weights, "weights that read"), (LEARNT, "numbers")], "adapt.layers lower, or leave out [adapt]")]
 
 
 def _kept(texts: int, tokens: int, width: int) -> Need:
