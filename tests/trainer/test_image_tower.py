@@ -14,8 +14,10 @@ from PIL import Image
 from tests.trainer.tiny_towers import SEEN, SIDE, make_model, make_tower
 from trainer.__main__ import main
 from trainer.errors import ModelError
+from trainer.images import pictures as unpacking
+from trainer.images import seen_pictures
 from trainer.images.efficientnet_lite import fold_weights
-from trainer.images.pictures import Pixels
+from trainer.images.pictures import PictureBounds, Pixels
 from trainer.images.seen_pictures import see_pictures
 from trainer.images.tower import open_tower
 
@@ -209,3 +211,44 @@ def test_later_runs_take_what_is_kept_and_look_at_what_is_new_alone(tmp_path):
         path.write_bytes(path.read_bytes()[:40])
     assert see_pictures(pictures, tower, cache=cache).computed == 5
     assert see_pictures(pictures, tower).computed == 5
+
+
+def test_bounds_hold_for_pictures_that_a_job_with_wider_ones_has_kept(tmp_path):
+    tower, cache, data = open_tower(make_tower(tmp_path / "vit")), tmp_path / "cache", png(noise(1)[0])
+    wide = io.BytesIO()
+    Image.new("RGB", (20, 10)).save(wide, "GIF")
+    assert see_pictures([data, wide.getvalue()], tower, cache=cache).computed == 2
+    for bounds, why in (
+        (PictureBounds(most_bytes=10), "bytes: at most 10 are right"),
+        (PictureBounds(most_pixels=100), "pixels: at most 100 are right"),
+        (PictureBounds(formats=("JPEG",)), "JPEG is right"),
+    ):
+        warm = see_pictures([data, wide.getvalue()], tower, bounds, names=["a", "b"], cache=cache)
+        cold = see_pictures([data, wide.getvalue()], tower, bounds, names=["a", "b"])
+        assert warm.refused == cold.refused
+        assert why in warm.refused[0]
+        assert not warm.seen_I.any()
+
+
+def test_a_damaged_picture_that_many_products_name_is_unpacked_once_and_told_of_each(tmp_path, monkeypatch):
+    tower, data, tried = open_tower(make_tower(tmp_path / "vit")), png(noise(1)[0])[:-400], []
+    began = unpacking._begin
+    monkeypatch.setattr(unpacking, "_begin", lambda *given: (tried.append(given), began(*given))[1])
+    seen = see_pictures([data] * 3, tower, names=["one", "two", "three"])
+    assert [why.partition(": ")[0] for why in seen.refused.values()] == ["one", "two", "three"]
+    assert len({why.partition(": ")[2] for why in seen.refused.values()}) == 1
+    assert len(tried) == 1
+
+
+def test_of_what_was_kept_other_catalogues_vectors_are_not_loaded(tmp_path, monkeypatch):
+    tower, cache = open_tower(make_tower(tmp_path / "vit")), tmp_path / "cache"
+    mine, others = ([png(pixels) for pixels in noise(count)] for count in (2, 3))
+    see_pictures(others, tower, cache=cache)
+    (theirs,) = cache.iterdir()
+    first, opened = see_pictures(mine, tower, cache=cache), []
+    opens = seen_pictures.safe_open
+    monkeypatch.setattr(seen_pictures, "safe_open", lambda path, kind: (opened.append(path), opens(path, kind))[1])
+    again = see_pictures(mine, tower, cache=cache)
+    assert (again.computed, np.array_equal(again.vectors_ID, first.vectors_ID)) == (0, True)
+    assert sorted(opened.count(path) for path in cache.iterdir()) == [1, 2]
+    assert opened.count(theirs) == 1  # for its digests

@@ -5,6 +5,8 @@
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
@@ -57,17 +59,17 @@ def decode(source: bytes | Path, bounds: PictureBounds, size: int, *, name: str 
     """
     data = read_picture(source, bounds, name=name) if isinstance(source, Path) else source
     where = tell_picture(source, name)
-    _check_bytes(len(data), bounds, where)
     kind = _check_header(data, bounds, where)
-    try:
-        image = _open(data, kind)
-        _check_size(image.width, image.height, bounds, where)  # a GIF's first picture may be larger than it says
-        return _lay_out(image, size)
-    except PictureError:
-        raise
-    except Exception as error:  # noqa: BLE001 - what is damaged fails in each decoder's own way, want of memory included
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise PictureError(f"{where}: is {kind} and damaged ({_printable(reason)}): the whole file is right") from None
+    with _blaming_damage(kind, where):
+        return _lay_out(_begin(data, kind, bounds, where), size)
+
+
+def check_bounds(data: bytes, bounds: PictureBounds, where: str) -> None:
+    """Raise the PictureError that `decode` would for a picture that is whole; no pixel is unpacked."""
+    kind = _check_header(data, bounds, where)
+    if kind == GIF:
+        with _blaming_damage(kind, where):
+            _begin(data, kind, bounds, where)
 
 
 def tell_picture(source: bytes | Path, name: str | None) -> str:
@@ -135,6 +137,7 @@ def _check_bytes(count: int, bounds: PictureBounds, where: str) -> None:
 
 
 def _check_header(data: bytes, bounds: PictureBounds, where: str) -> str:
+    _check_bytes(len(data), bounds, where)
     kind = tell_format(data)
     if kind is None or kind not in bounds.formats:
         right = " or ".join(bounds.formats)
@@ -154,6 +157,23 @@ def _check_size(width: int, height: int, bounds: PictureBounds, where: str) -> N
         raise PictureError(
             f"{where}: says that it is {width:,} x {height:,} pixels: at most {LONGEST_SIDE:,} a side are right"
         )
+
+
+@contextmanager
+def _blaming_damage(kind: str, where: str) -> Iterator[None]:
+    try:
+        yield
+    except PictureError:
+        raise
+    except Exception as error:  # noqa: BLE001 - what is damaged fails in each decoder's own way, want of memory included
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise PictureError(f"{where}: is {kind} and damaged ({_printable(reason)}): the whole file is right") from None
+
+
+def _begin(data: bytes, kind: str, bounds: PictureBounds, where: str) -> "ImageFile":
+    image = _open(data, kind)
+    _check_size(image.width, image.height, bounds, where)  # a GIF's first picture may be larger than it says
+    return image
 
 
 def _open(data: bytes, kind: str) -> "ImageFile":

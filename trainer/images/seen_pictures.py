@@ -3,22 +3,22 @@
 # Shape suffixes, scoped to this file:
 #   I = pictures asked for, N = pictures that are new, D = width of a vector
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from hashlib import sha256
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import PIL
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
 from trainer.errors import PictureError
-from trainer.images.pictures import BOUNDS, PictureBounds, Pixels, decode, read_picture, tell_picture
+from trainer.images.pictures import BOUNDS, PictureBounds, Pixels, check_bounds, decode, read_picture, tell_picture
 from trainer.images.tower import BATCH, ImageTower, Vectors
 from trainer.models.kept_files import keep_file
 from trainer.tracking.progress import Advance, show_progress
@@ -45,10 +45,22 @@ class SeenPictures:
 class _Pile:
     """What a run has of its pictures so far."""
 
-    known: dict[Digest, npt.NDArray[np.float32]]
+    kept: Mapping[Digest, tuple[Path, int]]  # by earlier runs: the file, and the row of it
+    known: dict[Digest, npt.NDArray[np.float32]] = field(default_factory=dict)
     digests: list[Digest | None] = field(default_factory=list)
     refused: dict[int, str] = field(default_factory=dict)
     fresh: list[Digest] = field(default_factory=list)  # given to the tower, whose vectors are not there yet
+    why: dict[Digest, str] = field(default_factory=dict)  # pictures are refused: the sentence behind their names
+
+    def unpack(self, digest: Digest, data: bytes, bounds: PictureBounds, size: int, where: str) -> Pixels:
+        """Unpack a picture, raise PictureError; what is refused is tried once, however many products name it."""
+        if digest in self.why:
+            raise PictureError(f"{where}{self.why[digest]}")
+        try:
+            return decode(data, bounds, size, name=where)
+        except PictureError as error:
+            self.why[digest] = str(error).removeprefix(where)
+            raise
 
 
 def see_pictures(
@@ -66,7 +78,7 @@ def see_pictures(
     for it. In a *cache* vectors are kept by what a picture's bytes are, for any run with the same tower.
     """
     key = _key(tower)
-    pile = _Pile({} if cache is None else _read_kept(cache, key, tower.width))
+    pile = _Pile({} if cache is None else _list_kept(cache, key, tower.width))
     computed = 0
     shows = show_progress("pictures", len(sources), "pictures") if len(sources) > MANY else nullcontext(_quiet)
     with shows as advance:
@@ -77,6 +89,7 @@ def see_pictures(
             pile.known.update(zip(pile.fresh, vectors_ND, strict=True))
             pile.fresh.clear()
             computed += len(vectors_ND)
+    pile.known.update(_read_kept(pile.kept, pile.kept.keys() & pile.digests))
     vectors_ID = np.zeros((len(sources), tower.width), np.float32)
     seen_I = np.zeros(len(sources), bool)
     for place, digest in enumerate(pile.digests):
@@ -104,8 +117,10 @@ def _new_pictures(
             if source is not None:
                 data = read_picture(source, bounds, name=name) if isinstance(source, Path) else source
                 digest = sha256(data).digest()
-                if digest not in pile.known and digest not in coming:
-                    pixels = decode(data, bounds, size, name=tell_picture(source, name))
+                if digest in pile.kept or digest in coming:  # of which another job may have allowed more
+                    check_bounds(data, bounds, tell_picture(source, name))
+                else:
+                    pixels = pile.unpack(digest, data, bounds, size, tell_picture(source, name))
         except PictureError as error:
             pile.refused[place] = str(error)
         pile.digests.append(digest)
@@ -121,18 +136,30 @@ def _key(tower: ImageTower) -> str:
     return sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def _read_kept(cache: Path, key: str, width: int) -> dict[Digest, npt.NDArray[np.float32]]:
-    """Read what was kept; a file that is damaged counts as none."""
-    known: dict[Digest, npt.NDArray[np.float32]] = {}
+def _list_kept(cache: Path, key: str, width: int) -> dict[Digest, tuple[Path, int]]:
+    """Say which pictures were kept and where, which other catalogues' may be; a file that is damaged counts as none."""
+    kept: dict[Digest, tuple[Path, int]] = {}
     for path in sorted(cache.glob(f"pictures-{key}-*.safetensors")):
         try:
-            tensors = load_file(path)
-            digests, vectors = tensors["digests"].numpy(), tensors["vectors"].numpy()
-        except (SafetensorError, KeyError, OSError):
+            with safe_open(path, "numpy") as file:
+                digests = file.get_tensor("digests")
+                shape = file.get_slice("vectors").get_shape()
+        except (SafetensorError, OSError):
             continue
-        if vectors.shape == (len(digests), width):
-            known.update(zip((row.tobytes() for row in digests), vectors, strict=True))
-    return known
+        if tuple(shape) == (len(digests), width):
+            kept.update((row.tobytes(), (path, place)) for place, row in enumerate(digests))
+    return kept
+
+
+def _read_kept(
+    kept: Mapping[Digest, tuple[Path, int]], wanted: Iterable[Digest]
+) -> Iterator[tuple[Digest, npt.NDArray[np.float32]]]:
+    """Give the vectors of some pictures, one file at a time."""
+    for path, some in groupby(sorted(wanted, key=kept.__getitem__), key=lambda digest: kept[digest][0]):
+        with safe_open(path, "numpy") as file:
+            vectors = file.get_tensor("vectors")
+        for digest in some:
+            yield digest, vectors[kept[digest][1]].copy()
 
 
 def _keep(digests: Sequence[Digest], vectors_ND: Vectors, cache: Path, key: str, tower: ImageTower) -> None:
