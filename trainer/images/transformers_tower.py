@@ -6,6 +6,7 @@
 import re
 from dataclasses import dataclass
 from functools import partial
+from json import dumps
 from logging import ERROR
 from math import isfinite
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from trainer.errors import ModelError
 from trainer.images.loaded_tower import UNSAID, Colours, LoadedTower
+from trainer.images.told_names import printable
 from trainer.models.source import INDEX, digest_files, find_weights, read_object
 from trainer.models.weight_checks import check_finite
 
@@ -31,6 +33,8 @@ CLIP, SIGLIP = "clip", "siglip"
 VISION = {CLIP: PROJECTED, SIGLIP: "SiglipVisionModel"}
 MORE = ("clip_vision_model", "siglip_vision_model")
 RIGHT = "an image model such as clip, siglip, dinov2 or vit is what this reads"
+FLAGS = ("do_center_crop", "do_rescale", "do_normalize")
+COLOURS = 3
 MOST = 4096  # pixels a side
 PATCHES = 3  # dimensions of a last state: (B, T, D); of convolutions it is (B, C, S, S)
 
@@ -77,15 +81,22 @@ def read_preprocessing(folder: Path) -> Preprocessing:
         raise ModelError(
             f"{folder}: holds no {PREPROCESSING}, which says at what size and brightness pictures are seen"
         )
-    told = read_object(path, "what is done to pictures")
+    told: Any = read_object(path, "what is done to pictures")
     if path.name == PROCESSING:
-        told = told.get("image_processor") or {}
+        told = told.get("image_processor")
+        if not isinstance(told, dict):
+            raise ModelError(f"{path}: image_processor is {_shown(told)}: an object that says what is done is right")
+    for name in FLAGS:
+        if told.get(name) is not None and not isinstance(told[name], bool):
+            raise ModelError(f"{path}: {name} is {_shown(told[name])}: true or false is right")
     crops = told.get("do_center_crop", "crop_size" in told)
     size = _side(told.get("crop_size" if crops else "size"))
     if size is None or not 0 < size <= MOST:
         raise ModelError(f"{path}: says no size that is a square of at most {MOST} pixels a side")
     # (x * rescale - mean) / deviation, of x from 0 to 255.
-    scale = float(told.get("rescale_factor", 1 / 255)) if told.get("do_rescale", True) else 1.0
+    factor = told.get("rescale_factor", 1 / 255) if told.get("do_rescale", True) else 1.0
+    if not (scale := _number(factor) or 0.0) > 0:
+        raise ModelError(f"{path}: rescale_factor is {_shown(factor)}: a number above 0 is right")
     normalises = told.get("do_normalize", True)
     mean = _colours(told.get("image_mean") if normalises else [0.0] * 3, scale)
     deviation = _colours(told.get("image_std") if normalises else [1.0] * 3, scale)
@@ -99,17 +110,32 @@ def read_preprocessing(folder: Path) -> Preprocessing:
 def _side(told: Any) -> int | None:
     """Give the pixels a side of what is written in one of three ways, None for what is no square."""
     if isinstance(told, dict):
-        sides = {told[name] for name in ("height", "width", "shortest_edge") if told.get(name) is not None}
-        told = sides.pop() if len(sides) == 1 else None
+        sides = [told[name] for name in ("height", "width", "shortest_edge") if told.get(name) is not None]
+        told = sides[0] if sides and all(side == sides[0] for side in sides) else None
     return told if isinstance(told, int) and not isinstance(told, bool) else None
 
 
-def _colours(told: Any, scale: float) -> Colours | None:
-    try:
-        red, green, blue = (float(one) / scale for one in told)
-    except (TypeError, ValueError, ZeroDivisionError):
+def _number(told: Any) -> float | None:
+    """Give what is a finite number, None for all else that JSON has."""
+    if isinstance(told, bool) or not isinstance(told, int | float):
         return None
-    return (red, green, blue) if all(isfinite(one) for one in (red, green, blue)) else None
+    try:
+        return float(told) if isfinite(told) else None
+    except OverflowError:  # JSON's whole numbers have no end
+        return None
+
+
+def _colours(told: Any, scale: float) -> Colours | None:
+    numbers = [_number(one) for one in told] if isinstance(told, list) else []
+    found = [number / scale for number in numbers if number is not None]
+    if len(numbers) != COLOURS or len(found) != COLOURS or not all(isfinite(one) for one in found):
+        return None
+    red, green, blue = found
+    return red, green, blue
+
+
+def _shown(told: Any) -> str:
+    return printable(dumps(told, ensure_ascii=False))
 
 
 def _load(folder: Path, config: dict[str, Any]) -> tuple[Any, bool]:
@@ -122,8 +148,11 @@ def _load(folder: Path, config: dict[str, Any]) -> tuple[Any, bool]:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     kind = str(config.get("model_type"))
     if kind not in (*VISION, *MORE, *MODEL_FOR_IMAGE_MAPPING_NAMES):
-        raise ModelError(f"{folder / CONFIG}: model_type is {kind!r}, which sees no picture by itself; {RIGHT}")
-    projects = PROJECTED in (config.get("architectures") or ())
+        raise ModelError(
+            f"{folder / CONFIG}: model_type is {printable(kind)!r}, which sees no picture by itself; {RIGHT}"
+        )
+    architectures = config.get("architectures")
+    projects = isinstance(architectures, list) and PROJECTED in architectures
     loader = getattr(transformers, PROJECTED if projects else VISION.get(kind, "AutoModel"))
     try:
         shape = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -167,4 +196,4 @@ def _licence(readme: Path) -> str:
         return UNSAID
     head = re.match(r"---\n(.*?)\n---", readme.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
     said = re.search(r"^license:[ \t]*(\S+)", head[1], re.MULTILINE) if head else None
-    return said[1].strip("'\"") if said else UNSAID
+    return printable(said[1].strip("'\"")) if said else UNSAID

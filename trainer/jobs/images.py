@@ -14,7 +14,7 @@ class PictureBoundsJob(Section):
     """What a picture may be at most; what is beyond is not opened, or not unpacked."""
 
     bytes: Count = 10_485_760  # of a file
-    pixels: Count = 50_000_000  # unpacked they take up to twenty bytes each
+    pixels: Count = 50_000_000  # unpacked they take up to sixteen bytes each
     formats: Annotated[tuple[PictureFormat, ...], Field(strict=False, min_length=1)] = ("PNG", "JPEG", "WEBP", "GIF")
 
 
