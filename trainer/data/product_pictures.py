@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from trainer.data.batches import Batch
 from trainer.data.columns import decoded, texts_of
+from trainer.environment import FreeMemory, free_memory
 from trainer.errors import DataError
 
 Mask = npt.NDArray[np.bool_]
@@ -44,6 +45,8 @@ class PicturesOfProducts:
     folder: Path | None  # None: paths start from the folder of their table
     counts: dict[int, Counter[str]] = field(default_factory=dict)
     sources: dict[str, PictureSource] = field(default_factory=dict)  # the first that named a picture
+    free: FreeMemory | None = field(default_factory=free_memory)  # before the first of them
+    held: int = 0  # bytes of pictures in tables
 
     def note(self, batch: Batch, column: str, products: Sequence[int]) -> None:
         """Note the pictures of some rows, whose products are told by their numbers, -1 where there is none."""
@@ -51,10 +54,21 @@ class PicturesOfProducts:
         for place, (product, value) in enumerate(zip(products, _values(batch, column), strict=True)):
             if product < 0 or not value:
                 continue
-            key = sha256(value).hexdigest() if isinstance(value, bytes) else f"{folder}\0{value}"
+            key = sha256(value).hexdigest() if isinstance(value, bytes) else f"{folder}\0{Path(value)}"
             self.counts.setdefault(product, Counter())[key] += 1
             if key not in self.sources:
-                self.sources[key] = PictureSource(value, folder, batch.path, batch.first_row + place, column)
+                source = self.sources[key] = PictureSource(value, folder, batch.path, batch.first_row + place, column)
+                if isinstance(value, bytes):
+                    self._count(len(value), source)
+
+    def _count(self, size: int, source: PictureSource) -> None:
+        """Count what a table's pictures take: they stay until the tower has seen them, which those in files do not."""
+        self.held += size
+        if self.free is not None and self.held > self.free.size:
+            raise DataError(
+                f"{source.where()}: the pictures up to here have {self.held:,} bytes, more than the {self.free.size:,}"
+                f" of memory that were free ({self.free.limit}): a column of paths to files is right for so many"
+            )
 
     def choose(self, products: int) -> tuple[list[PictureSource | None], int]:
         """Give every product its most frequent picture, and say how many products had several.
