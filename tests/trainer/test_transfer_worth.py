@@ -1,6 +1,7 @@
 """What a source is worth is read off a curve that only rises, and never beyond what was measured."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,11 +12,11 @@ from trainer.jobs.transfer import TransferJob
 from trainer.transfer.judged_set import JudgedSet
 from trainer.transfer.kept_cells import MeasuredCell
 from trainer.transfer.leaks import NO_LEAKS
-from trainer.transfer.matrix import SourceWorth, assemble
+from trainer.transfer.matrix import MatrixEntry, SourceWorth, assemble
 from trainer.transfer.pages import page_of, summary_of
 from trainer.transfer.plan import TransferCell, TransferPlan
 from trainer.transfer.scores import CellScore
-from trainer.transfer.sentences import LANGUAGES, about, worth_sentence
+from trainer.transfer.sentences import LANGUAGES, about, sentences, told_rows, worth_sentence
 from trainer.transfer.sets import TransferSets
 from trainer.transfer.worth import RowsWorth, Verdict, rising, rows_for, rows_worth
 
@@ -55,7 +56,7 @@ def test_nothing_is_told_beyond_what_was_measured(curve, score):
     rows, values = curve
     found = rows_for(score, rows, values)
     assert math.isinf(found) or rows[0] <= found <= rows[-1]
-    assert math.isinf(found) == (score > rising(values)[-1])
+    assert math.isinf(found) == (score > max(rising(values)[-1], values[0]))
 
 
 @given(curves(), scores, st.integers(0, 2**32 - 1))
@@ -101,6 +102,9 @@ def test_a_matrix_is_of_means_over_seeds_and_what_is_gained_is_paired():
     # Seeds are drawn too: with both of the worse kind, or of the better, other rows are as good.
     assert worth.worth.low < 95
     assert worth.worth.high > 105
+    assert not any("did not help" in line for line in sentences(matrix, "en"))
+    cells[4:6] = measured("plain", "b", None, (0.4, 0.4), 900)
+    assert any("In b its own labelled pairs did not help" in line for line in sentences(assemble(plan, cells), "en"))
     for language in LANGUAGES:
         assert "0.7000" in page_of(matrix, language)
         assert "| 0.7000" in summary_of(matrix, language)
@@ -116,8 +120,8 @@ def worth_of(score, spread=0.001):
     ("score", "verdict", "said"),
     [
         (0.7, Verdict.SPARES, "worth about 1,000 labelled pairs in cosmetics ("),
-        (0.9, Verdict.MORE_THAN_ALL, "worth more than all 5,000 labelled pairs of cosmetics (more than all 5,000 to"),
-        (0.5, Verdict.NOTHING, "worth nothing in cosmetics: 0 labelled pairs (0 to"),
+        (0.9, Verdict.MORE_THAN_ALL, "worth more than all 5,000 labelled pairs of cosmetics."),
+        (0.5, Verdict.NOTHING, "worth nothing in cosmetics"),
         (0.4, Verdict.HARMS, "does harm in cosmetics"),
     ],
 )
@@ -127,6 +131,48 @@ def test_each_outcome_has_its_own_sentence(score, verdict, said):
     assert said in worth_sentence(SourceWorth("groceries", "cosmetics", worth), "pairs", "en")
     chinese = worth_sentence(SourceWorth("groceries", "cosmetics", worth), "pairs", "zh")
     assert chinese.startswith("在“groceries”上学到的，在“cosmetics”上")
+
+
+def falling(score, spread=0.0005):
+    rows, values = [0, 20, 100, 1000], np.array([0.60, 0.54, 0.55, 0.57])
+    noise = np.random.default_rng(1).normal(0, spread, (5, 400))
+    return rows_worth(score, score + noise[0], rows, values, values[:, None] + noise[1:])
+
+
+def test_a_source_below_no_source_and_no_rows_does_harm_though_rows_do_more():
+    assert falling(0.58).verdict is Verdict.HARMS
+    assert falling(0.5995, spread=0.001).verdict is not Verdict.MORE_THAN_ALL  # no rows at all are as good
+    assert falling(0.62).verdict is Verdict.MORE_THAN_ALL
+
+
+@pytest.mark.parametrize(
+    ("low", "rows", "high", "verdict", "said", "chinese"),
+    [
+        (0, 120, math.inf, Verdict.NOT_TOLD, "from nothing to more than all 209 labelled pairs", "无法分辨"),
+        (7, math.inf, math.inf, Verdict.AT_LEAST, "at least about 7 labelled pairs in b, and perhaps", "至少约值 7 条"),
+        (5, 16, math.inf, Verdict.SPARES, "about 16 labelled pairs in b (5 to more than all 209).", "（5 至超过全部 209）"),
+        (5, 16, 30, Verdict.SPARES, "about 16 labelled pairs in b (5 to 30).", "（5 至 30）"),
+        (0, 0, 0, Verdict.NOTHING, "worth nothing in b.", "没有价值。"),
+        (0, 0, 14, Verdict.NOTHING, "worth nothing in b, or 14 labelled pairs at most.", "没有价值，至多值 14 条标注样本。"),
+        (math.inf, math.inf, math.inf, Verdict.MORE_THAN_ALL, "more than all 209 labelled pairs of b.", "价值超过其全部 209 条"),
+    ],
+)  # fmt: skip
+def test_a_sentence_claims_nothing_that_its_interval_denies(low, rows, high, verdict, said, chinese):
+    worth = RowsWorth(verdict, rows, low, high, 209)
+    assert said in worth_sentence(SourceWorth("a", "b", worth), "pairs", "en")
+    assert chinese in worth_sentence(SourceWorth("a", "b", worth), "pairs", "zh")
+
+
+def test_what_an_interval_leaves_open_is_not_told_apart():
+    assert worth_of(0.6, spread=0.5).verdict is Verdict.NOT_TOLD
+    assert worth_of(0.85, spread=0.06).verdict is Verdict.AT_LEAST
+
+
+def test_rows_are_told_as_they_were_asked_where_whole_queries_come_near():
+    entry = MatrixEntry("a", "b", 60, 58, 0, 0.5, None, None, None, ())
+    assert told_rows(entry) == 60
+    assert told_rows(replace(entry, learnt=40)) == 40
+    assert told_rows(replace(entry, shots=None)) == 58
 
 
 def test_what_is_a_little_worse_by_chance_does_no_harm():

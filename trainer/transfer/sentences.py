@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from math import isinf, log10
 
-from trainer.jobs.transfer import ADAPTED
+from trainer.jobs.transfer import ADAPTED, PLAIN
 from trainer.transfer.matrix import MatrixEntry, SourceWorth, TransferMatrix
-from trainer.transfer.worth import RowsWorth, Verdict
+from trainer.transfer.worth import LEAST, RowsWorth, Verdict
 
 LANGUAGES = ("en", "zh")
 UNITS = {
@@ -15,20 +15,33 @@ UNITS = {
 WORTH = {
     "en": {
         Verdict.SPARES: "What was learnt on {source} is worth about {rows} {unit} in {target} ({low} to {high}).",
-        Verdict.MORE_THAN_ALL: "What was learnt on {source} is worth more than all {most} {unit} of {target}"
-        " ({low} to {high}).",
-        Verdict.NOTHING: "What was learnt on {source} is worth nothing in {target}: 0 {unit} (0 to {high}).",
+        Verdict.AT_LEAST: "What was learnt on {source} is worth at least about {low} {unit} in {target}, and perhaps"
+        " more than all {most}.",
+        Verdict.MORE_THAN_ALL: "What was learnt on {source} is worth more than all {most} {unit} of {target}.",
+        Verdict.NOTHING: "What was learnt on {source} is worth nothing in {target}{at_most}.",
+        Verdict.NOT_TOLD: "What was learnt on {source} may be worth anything in {target}, from nothing to more than all"
+        " {most} {unit}: it was not told apart.",
         Verdict.HARMS: "What was learnt on {source} does harm in {target}: it is worse there than a start that has"
         " learnt nothing.",
     },
     "zh": {
-        Verdict.SPARES: "在“{source}”上学到的，在“{target}”上约值 {rows} {unit}（{low} 至 {high}）。",
-        Verdict.MORE_THAN_ALL: "在“{source}”上学到的，在“{target}”上超过其全部 {most} {unit}（{low} 至 {high}）。",
-        Verdict.NOTHING: "在“{source}”上学到的，在“{target}”上没有价值：0 {unit}（0 至 {high}）。",
+        Verdict.SPARES: "在“{source}”上学到的，在“{target}”上约值 {rows} {unit}（{low} 至{high}）。",
+        Verdict.AT_LEAST: "在“{source}”上学到的，在“{target}”上至少约值 {low} {unit}，也可能超过其全部 {most} {unit}。",
+        Verdict.MORE_THAN_ALL: "在“{source}”上学到的，在“{target}”上的价值超过其全部 {most} {unit}。",
+        Verdict.NOTHING: "在“{source}”上学到的，在“{target}”上没有价值{at_most}。",
+        Verdict.NOT_TOLD: "在“{source}”上学到的，在“{target}”上价值多少无法分辨：从没有价值到超过其全部 {most}"
+        " {unit}都有可能。",
         Verdict.HARMS: "在“{source}”上学到的，在“{target}”上有害：不如什么都没学过的起点。",
     },
 }
+AT_MOST = {"en": ", or {high} {unit} at most", "zh": "，至多值 {high} {unit}"}
 BEYOND = {"en": "more than all {most}", "zh": "超过全部 {most}"}
+FALLS = {
+    "en": "In {target} its own {unit} did not help a start without a source: {first} {metric} with none, {last} with"
+    " all {most}; what is said to be worth rows of {target} is to be read with that.",
+    "zh": "“{target}”自身的样本对无来源的起点没有帮助：不学时 {metric} 为 {first}，学完全部 {most} {unit}后为 {last}；"
+    "上面以其样本数表示的价值须据此理解。",
+}
 AFTER = {
     "en": {
         True: "With {rows} {unit} of {target}, a start from {source} is still better than one without it:"
@@ -37,8 +50,8 @@ AFTER = {
         " ({low} to {high}).",
     },
     "zh": {
-        True: "用“{target}”的 {rows} {unit}时，以“{source}”为起点仍然更好：{metric} {gain}（{low} 至 {high}）。",
-        False: "用“{target}”的 {rows} {unit}时，以“{source}”为起点反而更差：{metric} {gain}（{low} 至 {high}）。",
+        True: "学习“{target}”的 {rows} {unit}之后，以“{source}”为起点仍然更好：{metric} {gain}（{low} 至 {high}）。",
+        False: "学习“{target}”的 {rows} {unit}之后，以“{source}”为起点反而更差：{metric} {gain}（{low} 至 {high}）。",
     },
 }
 READ = {
@@ -49,11 +62,12 @@ READ = {
         " {gain} {metric} ({low} to {high}).",
     },
     "zh": {
-        True: "用“{target}”的 {rows} {unit}时，先读过其文本的起点更好：{metric} {gain}（{low} 至 {high}）。",
-        False: "用“{target}”的 {rows} {unit}时，先读过其文本的起点更差：{metric} {gain}（{low} 至 {high}）。",
+        True: "学习“{target}”的 {rows} {unit}之后，先读过其文本的起点更好：{metric} {gain}（{low} 至 {high}）。",
+        False: "学习“{target}”的 {rows} {unit}之后，先读过其文本的起点更差：{metric} {gain}（{low} 至 {high}）。",
     },
 }
 EXACT = 10  # rows up to which every one is told
+NEAR = 0.1  # of the rows that were asked for
 DIGITS = 2  # of larger numbers: what is told as about so many
 
 
@@ -66,16 +80,18 @@ def worth_sentence(one: SourceWorth, unit: str, language: str) -> str:
         "unit": UNITS[language][unit],
         "most": f"{worth.most:,.0f}",
         "rows": about(worth.rows, worth.most),
-        "low": _end(worth.low, worth, language),
-        "high": _end(worth.high, worth, language),
+        "low": about(worth.low, worth.most),
+        "high": _high(worth, language),
     }
-    return WORTH[language][worth.verdict].format_map(told)
+    at_most = AT_MOST[language].format_map(told) if worth.high >= LEAST else ""
+    return WORTH[language][worth.verdict].format_map({**told, "at_most": at_most})
 
 
 def sentences(matrix: TransferMatrix, language: str) -> list[str]:
     """Say what every source is worth, and where it helps or harms beside the target's own rows, beyond chance."""
     return [
         *(worth_sentence(one, matrix.unit, language) for one in matrix.worths),
+        *_falling(matrix, language),
         *(_after(entry, matrix, language) for entry in _told_apart(matrix)),
     ]
 
@@ -89,8 +105,28 @@ def about(rows: float, most: float) -> str:
     return f"{min(round(rows, DIGITS - 1 - int(log10(rows))), most):,.0f}"
 
 
-def _end(rows: float, worth: RowsWorth, language: str) -> str:
-    return BEYOND[language].format(most=f"{worth.most:,.0f}") if isinf(rows) else about(rows, worth.most)
+def _high(worth: RowsWorth, language: str) -> str:
+    if isinf(worth.high):
+        return BEYOND[language].format(most=f"{worth.most:,.0f}")
+    number = about(worth.high, worth.most)
+    # Chinese sets a number apart from words, and words not from words.
+    return f" {number}" if language == "zh" and worth.verdict is Verdict.SPARES else number
+
+
+def _falling(matrix: TransferMatrix, language: str) -> Iterator[str]:
+    """Say of which targets all rows are no better than none: rows are a poor measure there."""
+    for target in matrix.targets:
+        first, last = matrix.entry(PLAIN, target, 0), matrix.entry(PLAIN, target, None)
+        if first is not None and last is not None and last.value <= first.value:
+            told = {"target": target, "unit": UNITS[language][matrix.unit], "metric": matrix.metric}
+            ends = {"first": f"{first.value:.4f}", "last": f"{last.value:.4f}", "most": f"{last.learnt:,.0f}"}
+            yield FALLS[language].format_map({**told, **ends})
+
+
+def told_rows(entry: MatrixEntry) -> float:
+    """Give the rows of an entry as they were asked for, where whole queries or users come to about as many."""
+    near = entry.shots is not None and abs(entry.learnt - entry.shots) <= NEAR * entry.shots
+    return entry.learnt if entry.shots is None or not near else entry.shots
 
 
 def _told_apart(matrix: TransferMatrix) -> Iterator[MatrixEntry]:
@@ -105,7 +141,7 @@ def _after(entry: MatrixEntry, matrix: TransferMatrix, language: str) -> str:
     assert entry.gain is not None  # whoever gives the entry has looked
     assert entry.gain_interval is not None
     told = {
-        "rows": f"{entry.learnt:,.0f}",
+        "rows": f"{told_rows(entry):,.0f}",
         "unit": UNITS[language][matrix.unit],
         "source": entry.source,
         "target": entry.target,

@@ -21,9 +21,11 @@ class Verdict(Enum):
     """What is said of a source on a target."""
 
     SPARES = "spares"  # so many rows
-    MORE_THAN_ALL = "more than all"  # that were measured
+    AT_LEAST = "at least"  # the low end: more than all that were measured, were it not for chance
+    MORE_THAN_ALL = "more than all"  # that were measured, beyond chance
     NOTHING = "nothing"
-    HARMS = "harms"  # it is worse than no source and no rows
+    NOT_TOLD = "not told apart"  # anything from nothing to more than all may be true
+    HARMS = "harms"  # it is worse than no source and no rows, whatever rows do beyond them
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +55,16 @@ def rows_for(score: float, rows_P: Floats, value_P: Floats) -> float:
     """Give the fewest rows at which a curve reaches a score; infinity where it never does.
 
     Between two points the curve, made to rise, is straight over log(1 + rows): nought has its place on it, and what is
-    gained by the tenth row is as much as by the thousandth hundred. Nothing is told beyond the points.
+    gained by the tenth row is as much as by the thousandth hundred. Nothing is told beyond the points. Where a curve
+    falls at first its beginning is not levelled down: who has no rows has that score, and needs no row to reach it.
     """
     risen_P = rising(value_P)
+    if score <= max(value_P[0], risen_P[0]):
+        return float(rows_P[0])
     (reached,) = np.nonzero(risen_P >= score)
     if not len(reached):
         return float("inf")
     at = int(reached[0])
-    if not at:
-        return float(rows_P[0])
     below, above = float(risen_P[at - 1]), float(risen_P[at])
     left, right = np.log1p(rows_P[at - 1]), np.log1p(rows_P[at])
     found = float(np.expm1(left + (score - below) / (above - below) * (right - left)))
@@ -80,9 +83,8 @@ def rows_worth(score: float, score_R: Floats, rows_P: Sequence[float], value_P: 
         if np.isfinite(one) and np.isfinite(value_PR[:, place]).all()
     ]
     low, high = _middle(told) if told else (found, found)
-    return RowsWorth(
-        _verdict(found, score_R - value_PR[0]), found, min(low, found), max(high, found), float(places[-1])
-    )
+    low, high = min(low, found), max(high, found)
+    return RowsWorth(_verdict(found, low, high, score_R - value_PR[0]), found, low, high, float(places[-1]))
 
 
 def _middle(told: Sequence[float]) -> tuple[float, float]:
@@ -92,11 +94,12 @@ def _middle(told: Sequence[float]) -> tuple[float, float]:
     return ordered[int(np.floor(tail * last))], ordered[int(np.ceil((1 - tail) * last))]
 
 
-def _verdict(found: float, gain_R: Floats) -> Verdict:
-    if found == float("inf"):
-        return Verdict.MORE_THAN_ALL
-    if found >= LEAST:
-        return Verdict.SPARES
+def _verdict(found: float, low: float, high: float, gain_R: Floats) -> Verdict:
     finite = gain_R[np.isfinite(gain_R)]
-    worse = len(finite) and float(np.quantile(finite, (1 + LEVEL) / 2)) < 0
-    return Verdict.HARMS if worse else Verdict.NOTHING
+    if len(finite) and float(np.quantile(finite, (1 + LEVEL) / 2)) < 0:
+        return Verdict.HARMS
+    if low < LEAST and np.isinf(high):
+        return Verdict.NOT_TOLD
+    if np.isinf(found):
+        return Verdict.MORE_THAN_ALL if np.isinf(low) else Verdict.AT_LEAST
+    return Verdict.SPARES if found >= LEAST else Verdict.NOTHING
