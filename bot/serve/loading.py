@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import sqlalchemy.orm  # noqa: F401  MLflow's stores import it; a query asked in the midst of that finds half of it
+
 from bot.serve.background import Task, start_thread
 
 
