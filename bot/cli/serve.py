@@ -11,7 +11,7 @@ import typer
 
 from bot.cli.opening import make, read_config
 from bot.cli.options import DEFAULT_CONFIG, ConfigOption, SecretsOption
-from bot.errors import HeraldError
+from bot.errors import ConfigError, HeraldError
 from bot.runtime.json_lines import LogFormat
 
 if TYPE_CHECKING:
@@ -134,4 +134,4 @@ def _last_words(form: LogFormat | None) -> Iterator[None]:
             get_logger(__name__).critical("not served", error=str(error))
         else:
             get_logger(__name__).critical("broke", exc_info=error)
-        raise typer.Exit(1) from None
+        raise typer.Exit(2 if isinstance(error, ConfigError) else 1) from None

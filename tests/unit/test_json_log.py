@@ -127,7 +127,7 @@ def test_a_configuration_that_cannot_be_used_is_a_line_of_json_too(tmp_path):
     (tmp_path / "config.toml").write_text('instanc = "a"\n')
     done = run_herald("serve", "--log-format", "json", "-c", str(tmp_path / "config.toml"))
     (line,) = [json.loads(each) for each in done.stderr.splitlines()]
-    assert (done.returncode, line["level"], "instance" in line["error"]) == (1, "critical", True)
+    assert (done.returncode, line["level"], "instance" in line["error"]) == (2, "critical", True)
 
 
 def test_a_format_that_there_is_not_is_refused_with_those_that_there_are():
@@ -136,16 +136,18 @@ def test_a_format_that_there_is_not_is_refused_with_those_that_there_are():
 
 
 def test_what_keeps_herald_from_serving_is_one_line_of_json_too(written):
-    with pytest.raises(typer.Exit), _last_words(LogFormat.JSON):
+    with pytest.raises(typer.Exit) as ended, _last_words(LogFormat.JSON):
         raise ConfigError("--http 127.0.0.1:1: cannot be listened on: Permission denied")
     (line,) = written()
     assert (line["event"], "cannot be listened on" in line["error"]) == ("not served", True)
+    assert ended.value.exit_code == 2
 
 
 def test_a_fault_of_ours_that_ends_herald_is_one_line_of_json_too(written):
-    with pytest.raises(typer.Exit), _last_words(LogFormat.JSON):
+    with pytest.raises(typer.Exit) as ended, _last_words(LogFormat.JSON):
         lose_a_metric()
     (line,) = written()
+    assert ended.value.exit_code == 1
     assert (line["event"], line["error"]) == ("broke", "ValueError: no verdict")
     with pytest.raises(ValueError, match="no verdict"), _last_words(LogFormat.TEXT):
         lose_a_metric()
