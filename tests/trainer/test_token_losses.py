@@ -7,8 +7,9 @@ import pytest
 
 from tests.trainer.fitting import fit
 from tests.trainer.queries import THINGS, make_bert, make_rows, make_tokenizer, write_job, write_rows
+from trainer.data.card import DataCard
 from trainer.models.pair_tokens import PairTokenizer, encodings_of
-from trainer.models.token_losses import measure_losses
+from trainer.models.token_losses import measure_losses, note_losses, warned_once
 
 
 def tokenizer_of(tmp_path, most):
@@ -26,6 +27,14 @@ def test_the_share_that_is_cut_and_the_share_that_is_unknown_are_those_of_the_te
     assert found.cut == 0.5
     assert found.unknown == pytest.approx(2 / 11, abs=1e-4)  # 灯 and old; the words that are cut were not looked at
     assert measure_losses(tokenizer, texts * 100) == found
+
+
+def test_where_many_models_look_at_one_kind_of_text_it_is_warned_of_once(tmp_path, capsys):
+    card = DataCard("x", 0, 0, {}, 0, 0, 0, "")
+    with warned_once():
+        for texts in (["red 灯 lamp"], ["灯 lamp"], ["灯"]):
+            assert note_losses(card, tokenizer_of(tmp_path, 5), {"pairs": texts}).unknown["pairs"] > 0.2
+    assert capsys.readouterr().err.count("unknown to the model") == 1
 
 
 def test_of_pairs_both_texts_count(tmp_path):

@@ -100,6 +100,16 @@ def test_a_matrix_is_a_folder_of_pages_numbers_and_tables_and_a_run_of_nested_ru
     assert (parent.info.run_id, parent.info.status) == (result["run_id"], "FINISHED")
     assert parent.data.metrics["kitchen._b__hall.0"] == result["metrics"]["kitchen._b__hall.0"]
     assert parent.data.tags["herald.command"] == "transfer"
+    assert parent.data.params["transfer.sources"] == str([HOSTILE, "kitchen"])
+    for name in ("gain/kitchen._b__hall.0", "worth/kitchen._b__hall"):
+        ends = [parent.data.metrics[f"{end}/{name}"] for end in ("low", "high")]
+        assert ends == result["intervals"][name]
+    folders = [run.data.params["model.folder"] for run in nested if "model.folder" in run.data.params]
+    assert {Path(folder) for folder in folders} == {place / "bert"}
+    told = json.loads((output / content["cells"][1]["folder"] / "cell.json").read_text())
+    assert told["leaks"] == next(
+        e["leaks"] for e in content["entries"] if e["source"] == told["cell"]["source"] and e["leaks"]
+    )
     cells = [run for run in nested if "shots" in run.data.params]
     assert len(cells) == len(content["cells"])
     assert {run.info.status for run in nested} == {"FINISHED"}
@@ -187,11 +197,11 @@ def test_of_searches_a_matrix_ranks_the_targets_catalogue(place):
     assert all(0 <= one["metrics"][name] <= 1 for one in cells for name in SEARCHES)
 
 
-def test_of_what_users_buy_next_a_matrix_counts_users(tracked, capsys):
+def test_of_what_users_buy_next_a_matrix_counts_users(tracked):
     told = ("transfer.by=department", "transfer.sources=['GROCERY']", "transfer.targets=['DRUG GM']")
     few = ("transfer.shots=[0,5]", "transfer.seeds=[1]", "transfer.least_steps=1")
     assert main(["transfer", str(tracked.path), *settings(*told, *few)]) == 0
-    assert "users' histories" in capsys.readouterr().out
+    assert json.loads((tracked.folder / "output" / "transfer.json").read_text())["unit"] == "users"
     cells = cells_of(tracked.folder / "output")
     assert [(one["cell"]["source"], one["cell"]["shots"], one["learnt"]) for one in cells][:3] == [
         ("GROCERY", "0", 0), ("plain", "0", 0), ("plain", "5", 5),

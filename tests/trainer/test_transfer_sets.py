@@ -14,6 +14,7 @@ from trainer.errors import DataError, JobError
 from trainer.jobs.adaptation import AdaptJob
 from trainer.jobs.file import load_job, load_sets
 from trainer.transfer.drawing import draw_whole
+from trainer.transfer.fitting import fit_cell, open_fit, score_cell
 from trainer.transfer.leaks import LATER, find_cross_leaks, judge_cross_leaks, left_out
 from trainer.transfer.plan import TransferCell, plan_transfer
 from trainer.transfer.sets import open_sets
@@ -164,6 +165,18 @@ def test_departments_are_sets_of_what_users_chose(bench):
     assert moved["GROCERY", "DRUG GM"].found[LATER] > 0
 
 
+def test_a_fit_of_all_rows_that_is_kept_scores_as_it_did(bench, tmp_path):
+    told = ("transfer.by=department", "transfer.sources=['GROCERY']", "transfer.targets=['DRUG GM']")
+    drugs = open_sets(bench.job(*told), {}).by_name["DRUG GM"]
+    drawn = drugs.everything(0)
+    fitted = fit_cell(open_fit(drugs, drawn, 0, None, 1), print)
+    fitted.save(tmp_path / "model")
+    again, bare = (score_cell(drugs, one, 0, tmp_path / "model").outcome for one in (drawn, drugs.nothing()))
+    for name in ("ndcg_at_10", "mrr"):
+        assert again.metrics[name] == pytest.approx(fitted.ready.score().metrics[name])
+    assert again.compared["popularity"] != bare.compared["popularity"]  # which teaches how often items are chosen
+
+
 def later(snapshot):
     """Give a snapshot whose train rows lie after everything."""
     purchases = snapshot.purchases
@@ -191,12 +204,32 @@ def planned(job, folder):
         ("[transfer.sets.one]\n[transfer.sets.plain]\n", "'plain' is what a start without a source is called"),
         ('by = "room"\n[transfer.sets.one]\n', "give either by"),
         ("seeds = [0, 0]\nby = 'room'", "the same one twice"),
+        ("seeds = []\nby = 'room'", "seeds = []: at least one is right"),
     ],
 )
 def test_what_cannot_be_carried_over_is_one_sentence(tmp_path, bert, transfer, said):
     rows = make_rows(by_colour=True)
     with pytest.raises((DataError, JobError), match=said.replace("[", r"\[")):
         planned(job_of(tmp_path, rows, bert, transfer), tmp_path)
+
+
+def test_a_value_that_is_called_as_a_start_is_not_dropped_in_silence(tmp_path, bert):
+    rows = [
+        dataclasses.replace(row, room="plain" if row.room == "hall" else row.room) for row in make_rows(by_colour=True)
+    ]
+    with pytest.raises(DataError, match="its value 'plain' is what a start without a source is called"):
+        planned(job_of(tmp_path, rows, bert, 'by = "room"'), tmp_path)
+
+
+def test_valid_rows_settle_only_where_what_was_drawn_comes_to_twenty(tmp_path, bert):
+    rows = make_rows(by_colour=True)
+    job = job_of(tmp_path, rows, bert, 'by = "room"', split='{ by = "query", test = 0.2, valid = 0.4 }')
+    hall = open_sets(job, {}).by_name["hall"]
+    settled = [
+        len(hall.few(shots, seed).settle) for shots in range(8, len(hall.pairs.rows(Part.TRAIN))) for seed in (0, 1)
+    ]
+    assert max(settled) >= 20
+    assert not any(0 < count < 20 for count in settled)
 
 
 def test_a_mistake_in_a_set_is_told_with_its_name(tmp_path, bert):

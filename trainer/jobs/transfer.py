@@ -20,7 +20,7 @@ class TransferJob(Section):
     targets: SomeNames = ()
     largest: Annotated[int, Field(ge=2)] = 3  # of the values of `by`, where none are named
     shots: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False)] = (0, 100, 1000)
-    seeds: Annotated[tuple[Seed, ...], Field(strict=False, min_length=1)] = (0, 1, 2)
+    seeds: Annotated[tuple[Seed, ...], Field(strict=False)] = (0, 1, 2)
     metric: Name | None = None  # auc of relevance, of classes accuracy; ndcg_at_10 of the others
     judged_on: Literal["valid", "test"] = "test"  # valid: as if the test were not there
     leak_check: Literal["leave out", "warn", "refuse"] = "leave out"  # rows of a source that tell a target's test
@@ -35,6 +35,8 @@ class TransferJob(Section):
             raise ValueError(f"[transfer.sets.{next(iter(self.sets))}] is alone: from one set nothing is carried over")
         if list(self.shots) != sorted(set(self.shots)):
             raise ValueError(f"shots = {list(self.shots)}: whole numbers that rise are right, such as [0, 100, 1000]")
+        if not self.seeds:
+            raise ValueError("seeds = []: at least one is right, such as [0, 1, 2]")
         for key in ("sources", "targets", "seeds"):
             told = getattr(self, key)
             if len(set(told)) < len(told):

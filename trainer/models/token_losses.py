@@ -1,6 +1,8 @@
 """What a model does not see of its texts: what lies beyond its most tokens, and words that it has no token for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +14,7 @@ from trainer.tracking.progress import say
 
 LOOKED_AT = 5_000  # texts of a kind, spread evenly over the alphabet: enough for a share
 TOO_MUCH = 0.05
+_SAID: ContextVar[set[str] | None] = ContextVar("said", default=None)  # warnings, their shares aside
 UNKNOWN = ("[UNK]", "<unk>")  # by their usual names, where the tokenizer gives none
 
 Texts = Sequence[str] | Sequence[tuple[str, str]]
@@ -42,9 +45,24 @@ def note_losses(card: DataCard, tokenizer: Any, kinds: Mapping[str, Texts]) -> D
     found = {kind: measure_losses(tokenizer, texts) for kind, texts in kinds.items()}
     cut, unknown = ({kind: getattr(one, what) for kind, one in found.items()} for what in ("cut", "unknown"))
     noted = replace(card, cut=cut, unknown=unknown)
+    said = _SAID.get()
     for warning in warnings_of(noted):
-        say(f"trainer: warning: {warning}")
+        _, _, what = warning.partition(" ")  # behind the share
+        if said is None or what not in said:
+            say(f"trainer: warning: {warning}")
+        if said is not None:
+            said.add(what)
     return noted
+
+
+@contextmanager
+def warned_once() -> Iterator[None]:
+    """Warn of each kind of text once, however many models look at it in here; cards have all shares."""
+    token = _SAID.set(set())
+    try:
+        yield
+    finally:
+        _SAID.reset(token)
 
 
 def warnings_of(card: DataCard) -> list[str]:

@@ -45,11 +45,12 @@ def deliver_matrix(
     """Write everything in its place and send it; what cannot be sent is there all the same, and named."""
     language = "en" if job.transfer is None else job.transfer.language
     content = content_of(matrix, measured)
+    told = numbers_of(matrix)
     result = replace(
         blank,
         status="finished",
-        metrics={metric_name(entry): entry.value for entry in matrix.entries},
-        intervals={metric_name(e): [e.interval.low, e.interval.high] for e in matrix.entries if e.interval is not None},
+        metrics={name: value for name, (value, _) in told.items()},
+        intervals={name: span for name, (_, span) in told.items() if span is not None},
         cluster=matrix.drawn,
         clusters=sum(matrix.clusters.values()),
         paths=_paths(job.output),
@@ -94,19 +95,30 @@ def metric_name(entry: MatrixEntry) -> str:
     return ".".join((legal_name(entry.source), legal_name(entry.target), shots))
 
 
-def logged_of(matrix: TransferMatrix) -> dict[str, float]:
-    """Give the parent's metrics: values, ends of their intervals, gains over no source, what sources are worth."""
-    found: dict[str, float] = {}
+def numbers_of(matrix: TransferMatrix) -> dict[str, tuple[float, list[float] | None]]:
+    """Give values, gains over no source and what sources are worth, by their names, with low and high.
+
+    Rows beyond all that were measured are told as all of them: the verdict in transfer.json says which is meant.
+    """
+    found: dict[str, tuple[float, list[float] | None]] = {}
     for entry in matrix.entries:
         name = metric_name(entry)
-        found[name] = entry.value
-        if entry.interval is not None:
-            found |= {f"low/{name}": entry.interval.low, f"high/{name}": entry.interval.high}
+        found[name] = entry.value, _span(entry.interval)
         if entry.gain is not None:
-            found[f"gain/{name}"] = entry.gain
+            found[f"gain/{name}"] = entry.gain, _span(entry.gain_interval)
     for one in matrix.worths:
-        if not isinf(one.worth.rows):  # beyond what was measured there is no number
-            found[f"worth/{legal_name(one.source)}.{legal_name(one.target)}"] = one.worth.rows
+        rows, low, high = (min(end, one.worth.most) for end in (one.worth.rows, one.worth.low, one.worth.high))
+        found[f"worth/{legal_name(one.source)}.{legal_name(one.target)}"] = rows, [low, high]
+    return found
+
+
+def logged_of(matrix: TransferMatrix) -> dict[str, float]:
+    """Give the parent's metrics: all numbers, and the ends of their intervals as low/NAME and high/NAME."""
+    found: dict[str, float] = {}
+    for name, (value, span) in numbers_of(matrix).items():
+        found[name] = value
+        if span is not None:
+            found |= {f"low/{name}": span[0], f"high/{name}": span[1]}
     return found
 
 

@@ -75,9 +75,12 @@ def fit_cell(opened: tuple[Task, Params], on_step: OnStep) -> CellModel:
     return CellModel(task.fit(on_step, NoCheckpoints()), params, task.card)
 
 
-def score_cell(one: TransferSet, seed: int, model: Path | None) -> CellOutcome:
-    """Score a saved model, or the job's own, on a target of which nothing is learnt."""
-    given = one.given(one.nothing())
+def score_cell(one: TransferSet, drawn: Drawn, seed: int, model: Path | None) -> CellOutcome:
+    """Score a saved model, or the job's own, on a target of which a model that was not fitted on it learns nothing.
+
+    What was drawn is what is counted beside a model: of next_item how often each item was chosen.
+    """
+    given = one.given(drawn)
     if model is None and isinstance(one, JudgedSet) and isinstance(one.job, RelevanceJob):
         return _unanswered(one, one.job)
     job = _of_seed(one.job, seed, model)

@@ -46,7 +46,9 @@ class JudgedSet:
         train, valid = self.pairs.rows(Part.TRAIN), self.pairs.rows(Part.VALID)
         learn = train[self._draw(train, shots, seed, LEARNING)]
         share = round(len(valid) * len(learn) / len(train))
-        settle = valid[self._draw(valid, share, seed, SETTLING)] if share >= FEWEST_SETTLED else valid[:0]
+        settle = valid[self._draw(valid, share, seed, SETTLING)]
+        if len(settle) < FEWEST_SETTLED:  # of a share above it whole queries may come to less
+            settle = valid[:0]
         if self.job.task == "relevance" and len(np.unique(self.pairs.label[settle])) < 2:  # noqa: PLR2004 - one says nothing
             settle = valid[:0]
         return Drawn(learn, settle, len(learn))

@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from shutil import rmtree
@@ -42,6 +42,7 @@ class MeasuredCell:
     settled: int  # valid rows of the target that settled what the fit chooses
     metrics: Mapping[str, float]
     run_id: str | None
+    leaks: Mapping[str, int] = field(default_factory=dict)  # test rows that the source's train rows tell, by kind
 
 
 class CellShelf:
@@ -64,7 +65,8 @@ class CellShelf:
                 return None
             score = CellScore(float(told["value"]), draws, str(told["unit"]), int(told["clusters"]))
             metrics = {str(name): float(value) for name, value in told["metrics"].items()}
-            return MeasuredCell(cell, score, int(told["learnt"]), int(told["settled"]), metrics, told["run_id"])
+            learnt, settled, leaks = int(told["learnt"]), int(told["settled"]), dict(told["leaks"])
+            return MeasuredCell(cell, score, learnt, settled, metrics, told["run_id"], leaks)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -165,6 +167,7 @@ def as_json(measured: MeasuredCell) -> dict[str, Any]:
         "clusters": score.clusters,
         "learnt": measured.learnt,
         "settled": measured.settled,
+        "leaks": dict(measured.leaks),
         "metrics": dict(measured.metrics),
         "run_id": measured.run_id,
     }

@@ -55,7 +55,7 @@ class MatrixTask:
         one, start = self.plan.sets.by_name[cell.target], self._start(cell)
         drawn = self.plan.learnt_in(cell)
         if cell.shots == 0 or self._is_own(cell, drawn):
-            done = score_cell(one, cell.seed, start)
+            done = score_cell(one, drawn, cell.seed, start)
             with self._run(cell, done.card, "evaluate") as recorder:
                 return self._keep(number, cell, drawn, done, recorder)
         least = self.plan.settings.least_steps
@@ -70,10 +70,14 @@ class MatrixTask:
     ) -> MeasuredCell:
         one, params = self.plan.sets.by_name[cell.target], done.params
         learnt, settled = (drawn.amount, len(drawn.settle)) if cell.shots != 0 else (0, 0)
+        if self._start(cell) is not None:  # its folder is removed in the end; the source is told
+            params = {name: value for name, value in params.items() if name != "model.folder"}
         told: Params = {"source": cell.source, "target": cell.target, "shots": cell.told_shots, "seed": cell.seed}
         recorder.log_params({**params, **told, "learnt": learnt})
         score = score_of(done.outcome, self.plan.metric, relevant_of(one))
-        measured = MeasuredCell(cell, score, learnt, settled, done.outcome.metrics, recorder.run_id)
+        leaks = self.plan.leaks.get((cell.source, cell.target))
+        found = {} if leaks is None else leaks.found
+        measured = MeasuredCell(cell, score, learnt, settled, done.outcome.metrics, recorder.run_id, found)
         recorder.log_metrics(done.outcome.metrics)
         recorder.finish("FINISHED")
         self.shelf.put(number, measured, done.outcome.table)

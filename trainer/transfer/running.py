@@ -13,6 +13,7 @@ from trainer.data.splits import Part
 from trainer.errors import JobError, Stopped, TrackingError
 from trainer.jobs.schema import BESIDE, AnyJob, flatten
 from trainer.jobs.transfer import ADAPTED
+from trainer.models.token_losses import warned_once
 from trainer.results.registered_models import fetched
 from trainer.results.result_files import Result, write_result
 from trainer.results.run_manifest import manifest_tags
@@ -47,7 +48,7 @@ def measure_transfer(job: AnyJob, others: Mapping[str, AnyJob], resume: str = "a
     check_unused(job.output)
     with fetched(job) as local:
         plan = _plan(local, {name: one.model_copy(update={"model": local.model}) for name, one in others.items()})
-        with held_cells(job.output, identity_of(plan), resume) as shelf:
+        with held_cells(job.output, identity_of(plan), resume) as shelf, warned_once():
             _try_first(plan)
             parent, card = _parent(local, plan, shelf), card_of(plan)
             blank = Result(
@@ -108,6 +109,7 @@ def _parent(job: AnyJob, plan: TransferPlan, shelf: CellShelf) -> Recorder:
     recorder = start_run(job.tracking, tags)
     shelf.note_parent(recorder.run_id, recorder.experiment_id)
     asked = flatten(settings.model_dump(mode="json", exclude={"sets", "language"}), "transfer.")
+    asked |= {f"transfer.{key}": str(list(getattr(plan.sets, key))) for key in ("sources", "targets")}
     recorder.log_params({**flatten(job.model_dump(exclude=BESIDE)), **asked, "data.hash": card_of(plan).hash})
     return recorder
 

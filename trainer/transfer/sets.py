@@ -114,8 +114,14 @@ def _choose(found: Mapping[str, TransferSet], settings: TransferJob) -> tuple[tu
             if name not in found:
                 known = ", ".join(list(found)[:10]) + (", ..." if len(found) > 10 else "")  # noqa: PLR2004 - enough to see
                 raise DataError(f"transfer.{key}: {settings.by!r} is never {name!r}; its values are {known or 'none'}")
-    whole = [name for name, one in found.items() if _learnable(one) and _tested(one) and name not in (PLAIN, ADAPTED)]
+    whole = [name for name, one in found.items() if _learnable(one) and _tested(one)]
     largest = tuple(sorted(whole, key=lambda name: (-_learnable(found[name]), name))[: settings.largest])
+    taken = sorted({PLAIN, ADAPTED} & {*largest}) if not (settings.sources and settings.targets) else []
+    if taken:
+        raise DataError(
+            f"transfer.by = {settings.by!r}: its value {taken[0]!r} is what a start without a source is called:"
+            " write it otherwise in the table, or name sources and targets without it"
+        )
     sources, targets = settings.sources or largest, settings.targets or largest
     if len({*sources, *targets}) < 2:  # noqa: PLR2004 - from one set to itself
         raise DataError(
