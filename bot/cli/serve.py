@@ -50,7 +50,17 @@ def serve(
 
     orders = Orders()
     stops = (signal.SIGTERM, signal.SIGINT)
-    before = {number: signal.signal(number, lambda *_: orders.ask_to_stop()) for number in stops}
+    starting = True  # nothing is under way that a stop would have to wait for
+
+    def stop(*_: object) -> None:
+        orders.ask_to_stop()
+        if starting:
+            try:
+                get_logger(__name__).info("stopped before anything was begun")
+            finally:
+                leave_at_once()
+
+    before = {number: signal.signal(number, stop) for number in stops}
 
     def leave_late() -> None:
         get_logger(__name__).warning("stopped in the midst of what hangs", seconds=STOP_SECONDS)
@@ -76,6 +86,7 @@ def serve(
         with _last_words(form):
             server = _make_server(herald, orders, doorway, beside, lambda: read_config(config, secrets_dir)[0])
             server.stop_jobs = stop_jobs
+            starting = False
             has_ended = server.run()
     if not has_ended:
         leave_at_once()

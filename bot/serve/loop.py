@@ -76,18 +76,27 @@ class Server:
 
         Says whether everything that was under way has come to its end.
         """
-        self.clearing.rest(self.herald.around.clock(), _BEFORE_CLEARING)
-        self.duties.begin(self.herald.around.clock())
-        self._record_meanwhile(self.herald.around.clock())  # with all that this takes, before another thread imports
-        self.dead_man = make_dead_man(self.herald.config)
-        log.info("serving", pipelines=len(self.herald.config.pipeline))
-        self._name_the_unscheduled()
-        self.loading.begin(partial(self.load, self.herald.config), self.orders.wake)
+        for step in (self._begin, self._record_first, self._load):  # a stop may come at any of them
+            if not self.orders.stop:
+                step()
         while not self.orders.stop:
             self.round()
             # Due times are whole seconds: a round begins just after one, and not up to a second later.
             self.orders.wait(_ROUND_SECONDS - self.herald.around.clock().microsecond / 1e6)
         return self.finish()
+
+    def _begin(self) -> None:
+        self.clearing.rest(self.herald.around.clock(), _BEFORE_CLEARING)
+        self.duties.begin(self.herald.around.clock())
+
+    def _record_first(self) -> None:
+        self._record_meanwhile(self.herald.around.clock())  # with all that this takes, before another thread imports
+
+    def _load(self) -> None:
+        self.dead_man = make_dead_man(self.herald.config)
+        log.info("serving", pipelines=len(self.herald.config.pipeline))
+        self._name_the_unscheduled()
+        self.loading.begin(partial(self.load, self.herald.config), self.orders.wake)
 
     def _name_the_unscheduled(self) -> None:
         """Say which pipelines nothing here will look at: a server without schedules would sit there in silence."""

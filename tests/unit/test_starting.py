@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 from bot.config.models import Config
+from bot.serve.duties import Duties
 from bot.serve.loop import Server
 from tests.unit.simulation import World, configured, due_times_of, make_server
 from tests.unit.state_samples import MINUTE, NOON
@@ -89,6 +92,35 @@ def test_who_is_asked_to_stop_while_starting_waits_for_no_import(server):
         server.orders.ask_to_stop()
         serving.join(PATIENCE / 2)
         assert not serving.is_alive()
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_who_is_asked_to_stop_before_anything_was_begun_begins_nothing(server, sqlite_database, monkeypatch, late):
+    began, begin = [], server.duties.begin
+    monkeypatch.setattr(Duties, "begin", lambda _, now: (began.append(now), begin(now), server.orders.ask_to_stop()))
+    if not late:
+        server.orders.ask_to_stop()
+    assert server.run()
+    assert (len(began), due_times_of(sqlite_database, "often")) == (late, [])
+
+
+_TOLD_WHILE_IT_IMPORTS = """
+import os, signal, sys
+class Told:
+    def find_spec(self, name, *_):
+        if name == "bot.app":
+            os.kill(os.getpid(), signal.SIGTERM)
+sys.meta_path.insert(0, Told())
+from bot.cli.main import main; main()
+"""
+
+
+def test_a_process_that_is_asked_to_stop_while_it_imports_ends_at_once_and_leaves_nothing(tmp_path):
+    (tmp_path / "config.toml").write_text('store.url = "sqlite:///state.db"\n')
+    command = [sys.executable, "-c", _TOLD_WHILE_IT_IMPORTS, "serve", "-c", str(tmp_path / "config.toml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, "stopped before anything was begun" in done.stderr) == (0, True), done.stderr
+    assert [each.name for each in tmp_path.iterdir()] == ["config.toml"]
 
 
 def test_a_configuration_that_is_to_be_read_anew_while_herald_starts_is_read_once_it_has(server):
