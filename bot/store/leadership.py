@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import ColumnElement, Connection, delete, select, update
 
 from bot.errors import LeaseLostError
 from bot.store.owners import Life, Owner
-from bot.store.tables import leadership
+from bot.store.tables import leadership, serving
 from bot.store.upsert import insert_unless_there
 
 LEASE = timedelta(seconds=30)
@@ -74,7 +74,10 @@ def take(tx: Connection, owner: Owner, wall: datetime) -> int | None:
         return None
     epoch = held.epoch + 1
     followed = update(leadership).where(*_of(held.holder, held.epoch)).values(anew | {"epoch": epoch})
-    return epoch if tx.execute(followed).rowcount == 1 else None
+    if tx.execute(followed).rowcount != 1:
+        return None
+    tx.execute(delete(serving).where(serving.c.herald == held.holder))  # it is noted again if it was only paused
+    return epoch
 
 
 def resign(tx: Connection, owner: Owner) -> None:

@@ -18,7 +18,7 @@ from weakref import finalize
 from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
 from bot.runtime.private_files import create_file, make_folder
-from bot.store.tables import leadership, leases, outbox
+from bot.store.tables import leadership, leases, outbox, serving
 
 _LONGEST = timedelta(days=1)  # no lease is given for so long: a clock was wrong
 
@@ -129,6 +129,7 @@ class Owner:
             free(tx, outbox.c.owner == holder, settled_by=settled_by)
             tx.execute(delete(leases).where(leases.c.owner == holder))
             tx.execute(update(leadership).where(leadership.c.holder == holder).values(until=leadership.c.since))
+            tx.execute(delete(serving).where(serving.c.herald == holder))
         return gone
 
     def resign(self) -> None:
@@ -156,7 +157,8 @@ def remove(files: Collection[Path]) -> None:
 
 def _holders(tx: Connection) -> set[str]:
     held = select(outbox.c.owner).where(outbox.c.owner.is_not(None))
-    return {*tx.scalars(held), *tx.scalars(select(leases.c.owner)), *tx.scalars(select(leadership.c.holder))}
+    columns = (leases.c.owner, leadership.c.holder, serving.c.herald)
+    return {*tx.scalars(held), *(holder for column in columns for holder in tx.scalars(select(column)))}
 
 
 def _token(holder: str) -> str:

@@ -15,7 +15,7 @@ from bot.store.tables import serving
 from bot.store.upsert import insert_unless_there
 
 NOTED_EVERY = timedelta(seconds=30)
-_LATELY = 4 * NOTED_EVERY
+_LATELY = NOTED_EVERY + leadership.LEASE  # later than that it is taken for dead, as the one that leads is
 _FORGOTTEN_AFTER = timedelta(days=1)
 
 
