@@ -107,14 +107,20 @@ def _make_server(
 ) -> Server:
     """Make what serves, and its pages where they are asked for."""
     from bot.app import load_for_work, reconfigure
+    from bot.config.emptied import check_not_emptied
     from bot.serve.loop import Server
 
+    def read_anew(old: Herald) -> Herald:
+        config = read()
+        check_not_emptied(old.config, config)
+        return reconfigure(old, config)
+
     if doorway is None:
-        return Server(herald, orders, lambda old: reconfigure(old, read()))
+        return Server(herald, orders, read_anew)
     from bot.web.own_pages import OwnPages
 
     def reconfigured(old: Herald) -> Herald:
-        new = reconfigure(old, read())
+        new = read_anew(old)
         pages.show(new.config, new.folder)
         return new
 

@@ -63,7 +63,6 @@ class Server:
     dead_man: DeadMan | None = None
     signalling: Errand = field(default_factory=lambda: Errand("dead man's switch"))
     loading: Loading = field(default_factory=Loading)
-    made: float = field(default_factory=time.monotonic)
     last_round: float = 0.0  # as time.monotonic() tells it
     duties: Duties = field(init=False)
 
@@ -235,7 +234,7 @@ class Server:
 
     def lacks(self) -> Sequence[str]:
         """Say what keeps due times from being kept."""
-        starts_for = None if self.is_ready else time.monotonic() - self.made
+        starts_for = None if self.is_ready else time.monotonic() - self.orders.began
         return what_lacks(self.herald.config, self.keeping.trouble, self.duties.unscheduled, starts_for)
 
     @property
@@ -270,6 +269,7 @@ class Server:
 
     def _reload(self) -> None:
         """Take on the configuration as it reads now; one that cannot be used changes nothing."""
+        before = set(self.herald.config.pipeline)
         try:
             herald = self.reconfigured(self.herald)
             self.load(herald.config)
@@ -282,6 +282,8 @@ class Server:
             log.exception("configuration kept as it was", always=True)
             return
         self.dead_man = make_dead_man(self.herald.config)
+        if gone := before - self.herald.config.pipeline.keys():
+            log.warning("pipelines are gone from the configuration", pipelines=", ".join(sorted(gone)), always=True)
         kept = self.herald.config.pipeline
         self.cycles = {name: errand for name, errand in self.cycles.items() if name in kept or errand.is_under_way}
         log.info("configuration read anew", pipelines=len(kept))

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ class Orders:
     A signal comes at any point of the loop, so nothing here takes a lock that the loop might hold just then.
     """
 
+    began: float = field(default_factory=time.monotonic)  # before all that takes long to import, and the configuration
     stop: bool = False
     reload: bool = False
     _wake: SimpleQueue[None] = field(default_factory=SimpleQueue)

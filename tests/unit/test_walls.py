@@ -11,12 +11,13 @@ import structlog
 from sqlalchemy import update
 
 from bot.app import make_herald
+from bot.config.emptied import check_not_emptied
 from bot.config.models import Config
 from bot.delivery.services import Services
 from bot.domain.effects import AttachToTicket, OpenTicket
 from bot.domain.fires import FireState
 from bot.domain.objects import ObjectKey, ObjectKind
-from bot.errors import StateError
+from bot.errors import ConfigError, StateError
 from bot.serve.loop import Orders, Server
 from bot.store import backlog, fires, outbox
 from bot.store.tables import outbox as rows
@@ -288,6 +289,22 @@ def test_a_configuration_that_breaks_whoever_reads_it_changes_nothing(world, sql
     server.orders.ask_to_reload()
     serve(server, world)
     assert len(ended(sqlite_database, "b")) > 2
+
+
+def test_a_configuration_that_has_lost_every_pipeline_is_kept_as_it_was_and_one_that_has_lost_some_names_them(
+    world, sqlite_database
+):
+    server = make_server(world, sqlite_database, configured(PIPELINES))
+    with pytest.raises(ConfigError, match="there is none any more"):
+        check_not_emptied(server.herald.config, configured({}))
+    check_not_emptied(configured({}), configured({}))
+    left = configured({name: section for name, section in PIPELINES.items() if name != "b"})
+    server.reconfigured = lambda old: replace(old, config=left)
+    server.orders.ask_to_reload()
+    with structlog.testing.capture_logs() as told:
+        server.round()
+    (line,) = [each for each in told if each["event"] == "pipelines are gone from the configuration"]
+    assert (line["log_level"], line["pipelines"]) == ("warning", "b")
 
 
 def test_equal_troubles_of_an_errand_end_with_one_line_that_says_so(world, sqlite_database):

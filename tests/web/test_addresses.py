@@ -270,7 +270,7 @@ def test_a_loop_that_goes_round_ails_nothing_and_one_that_stands_still_is_told(s
 
 def test_a_herald_is_ready_once_its_loop_goes_round_and_its_schedules_can_be_told(sqlite_database, tmp_path):
     server = make_server(World(NOON, tmp_path), sqlite_database, configured({"search": {"schedule": {"every": "1d"}}}))
-    server.made -= 300
+    server.orders.began -= 300
     (said,) = server.lacks()
     assert "is starting, for 300 s now" in said
     server.round()
