@@ -96,7 +96,7 @@ class JobLine:
 
     title: str  # of its pipeline
     href: str
-    stage: str  # `due`, `queued`, `running`, `away`
+    stage: str  # `ahead`, `due`, `queued`, `running`, `away`
     since: str
     executor: str
     said: str  # by the cluster, or why it cannot be asked

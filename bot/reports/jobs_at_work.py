@@ -17,6 +17,7 @@ from bot.store import fires
 class JobStage(StrEnum):
     """How far a job has come, as far as Herald knows."""
 
+    AHEAD = "ahead"  # recorded by a clock that was ahead: it starts at its time
     DUE = "due"  # Herald has yet to start it
     QUEUED = "queued"  # its cluster has, and lets it wait
     RUNNING = "running"
@@ -35,20 +36,21 @@ class JobAtWork:
     url: str = ""  # of its page there; empty where it has none
 
 
-def jobs_at_work(tx: Connection, config: Config, pipeline: str | None = None) -> tuple[JobAtWork, ...]:
+def jobs_at_work(tx: Connection, config: Config, now: datetime, pipeline: str | None = None) -> tuple[JobAtWork, ...]:
     """Return the jobs of all pipelines of *config*, or of one, that are not over: those that were started first."""
     found = (fire for fire in fires.waiting(tx) if fire.pipeline in config.pipeline)
     mine = (fire for fire in found if pipeline is None or fire.pipeline == pipeline)
-    return tuple(job for fire in mine if (job := _at_work(fire, config)) is not None)
+    return tuple(job for fire in mine if (job := _at_work(fire, config, now)) is not None)
 
 
-def _at_work(fire: Fire, config: Config) -> JobAtWork | None:
+def _at_work(fire: Fire, config: Config, now: datetime) -> JobAtWork | None:
     job = config.pipeline[fire.pipeline].job
     if job is None and fire.started_at is None:  # it only looks
         return None
     executor = fire.executor or (job.executor if job is not None else "")
     if fire.started_at is None:
-        return JobAtWork(fire, executor, JobStage.DUE, fire.due_at)
+        stage = JobStage.AHEAD if fire.lies_ahead(now) else JobStage.DUE
+        return JobAtWork(fire, executor, stage, fire.due_at)
     section = config.executor_section(executor)
     is_here = section is not None and section.is_local
     name = "" if is_here else name_on_cluster(fire.fire_id, config.instance)

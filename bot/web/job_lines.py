@@ -10,7 +10,7 @@ from bot.web.reading import Reading
 
 def job_lines(page: Reading, name: str | None = None) -> tuple[JobLine, ...]:
     """Write the jobs of all pipelines, or of the one of that *name*."""
-    return tuple(_line(page, job) for job in jobs_at_work(page.tx, page.config, name))
+    return tuple(_line(page, job) for job in jobs_at_work(page.tx, page.config, page.now, name))
 
 
 def _line(page: Reading, job: JobAtWork) -> JobLine:

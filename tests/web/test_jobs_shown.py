@@ -133,6 +133,6 @@ def test_a_job_on_another_cluster_than_config_names_now_has_no_address(busy):
     reader = busy.reader()
     with reader.database.begin() as tx:
         config = busy.config.model_copy(update={"executor": {**busy.config.executor, **other.executor}})
-        (job,) = jobs_at_work(tx, config, "search-relevance")
+        (job,) = jobs_at_work(tx, config, busy.now, "search-relevance")
     assert (job.stage, job.url, job.place) == (JobStage.RUNNING, "", RAY)
     reader.database.close()

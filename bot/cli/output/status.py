@@ -30,7 +30,13 @@ from bot.cli.output.terminal import coloured, print_json, when
 from bot.cli.output.triage import print_unheard
 from bot.reports.rerun_troubles import say_trouble
 
-_STAGES = {"due": "waits for its turn", "queued": "waits there", "running": "runs", "away": "cannot be asked about"}
+_STAGES = {
+    "ahead": "is due at",
+    "due": "waits for its turn since",
+    "queued": "waits there since",
+    "running": "runs since",
+    "away": "cannot be asked about since",
+}
 
 
 def print_status(seen: Overview, *, as_json: bool) -> None:
@@ -147,7 +153,7 @@ def _job(job: JobAtWork) -> str:
     """Say how a job stands, and where people see it."""
     said = f": {job.said}" if job.said else ""
     seen = " ".join(each for each in (job.place, job.name if not job.url else "", job.url) if each)
-    line = f"job of {job.fire.pipeline} on {job.executor}: {_STAGES[job.stage]} since {when(job.since)}{said}"
+    line = f"job of {job.fire.pipeline} on {job.executor}: {_STAGES[job.stage]} {when(job.since)}{said}"
     return f"{line} ({seen})" if seen else line
 
 
