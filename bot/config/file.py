@@ -93,8 +93,10 @@ def _secret_values(config: BaseModel) -> Iterator[str]:
             case None | bool() | int() | float():
                 continue
             case SecretStr() as secret:
-                yield secret.get_secret_value()
-                yield from secrets_in(secret.get_secret_value())
+                text = secret.get_secret_value()
+                if not text.startswith("sqlite:"):  # a file's path, which people need to read
+                    yield text
+                yield from secrets_in(text)
             case str() as text:
                 yield from secrets_in(text)
             case BaseModel() as section:

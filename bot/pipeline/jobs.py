@@ -211,7 +211,7 @@ class JobRunner:
             attach_log(self.context.run_store, self.context.name, run, job)
         fire = replace(fire, run_id=run.run_id if run else None, exit_code=status.exit_code, timed_out=status.timed_out)
         ended = replace(fire, ended_at=self.context.clock())
-        named = {"pipeline": self.context.name, "fire": fire.fire_id, "run": fire.run_id}
+        named = {"pipeline": self.context.name, "fire": fire.fire_id, "run": fire.run_id or fire.fire_id}
         log.info("job ended", **named, state=status.state.value, exit_code=status.exit_code)
         is_lost = status.state is JobState.LOST
         if run is not None and run.status is RunStatus.FINISHED and (is_lost or status.exit_code == 0):

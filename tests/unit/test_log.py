@@ -185,6 +185,8 @@ def test_the_secrets_of_a_configuration_are_known(monkeypatch):
     )
     found = set(secrets_of(config))
     assert found >= {"of-mlflow", "of-the-state", "of-the-door", "of-jira", "https://hc.example/of-the-switch"}
+    found = set(secrets_of(Config(store={"url": "sqlite:////srv/herald.db"})))
+    assert "sqlite:////srv/herald.db" not in found, "the path of a file is none, wherever it was given"
 
 
 def test_what_libraries_warn_of_is_counted_too(written):
