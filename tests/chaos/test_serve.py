@@ -44,7 +44,7 @@ def started():
         process.wait()
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(40, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [4, pytest.param(40, marks=pytest.mark.long)])
 def test_killed_at_any_step_every_fire_has_its_job_once(tmp_path, started, kills):
     chance = random.Random(7)
     for _ in range(kills):
