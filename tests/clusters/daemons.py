@@ -20,11 +20,17 @@ def free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-def wait_for(what: Callable[[], object], name: str = "it", patience: float = PATIENCE):
+def came(what: Callable[[], object], patience: float = PATIENCE):
+    """Ask until something is there, and return it; what was found last, once patience has ended."""
     ends = time.monotonic() + patience
-    while not (found := what()):
-        assert time.monotonic() < ends, f"{name} never came"
+    while not (found := what()) and time.monotonic() < ends:
         time.sleep(0.05)
+    return found
+
+
+def wait_for(what: Callable[[], object], name: str = "it", patience: float = PATIENCE):
+    found = came(what, patience)
+    assert found, f"{name} never came"
     return found
 
 
