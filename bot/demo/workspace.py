@@ -176,7 +176,7 @@ class Workspace:
             path.write_text(text, encoding="utf-8")
         except OSError as error:
             raise HeraldError(f"--workspace {self.folder}: cannot be used: {error}") from None
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise HeraldError(f"--workspace {self.folder}: {_STORY_FILE} is damaged; name another folder") from None
         return story
 

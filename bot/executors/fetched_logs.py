@@ -50,7 +50,7 @@ class FetchedLog:
         try:
             offset, size = json.loads(self._place.read_text(encoding="utf-8"))
             return int(offset), int(size)
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             return 0, 0
 
     def _note(self, offset: int, size: int) -> None:

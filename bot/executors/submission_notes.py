@@ -38,7 +38,7 @@ class SubmissionNote:
 
 def read_note(folder: Path) -> SubmissionNote | None:
     """Return what is noted; None where nothing is, or nothing whole."""
-    with suppress(OSError, ValueError, TypeError, LookupError):
+    with suppress(OSError, ValueError, TypeError, LookupError, RecursionError):
         said = json.loads((folder / "submission").read_text(encoding="utf-8"))
         return SubmissionNote(**{**said, "step": SubmissionStep(said["step"])})
     return None

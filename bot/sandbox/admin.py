@@ -24,7 +24,7 @@ class Admin:
     def __call__(self, request: Request) -> Response:
         try:
             return self._answer(request)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             return json_answer({"error": str(error)}, 400)
 
     def _answer(self, request: Request) -> Response:

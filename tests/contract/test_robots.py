@@ -16,6 +16,7 @@ from bot.ports import Attachment, Posted, Promise
 from bot.preview import samples
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service, serve
 from bot.text.escape import to_markdown
+from tests.contract.breakable import Reply, breakable
 from tests.contract.robot_benches import RobotBench, robot_bench
 from tests.unit.golden_files import RENDERERS
 
@@ -246,6 +247,16 @@ def test_what_proves_nothing_is_not_believed(bench, kind):
         chat.post(bench.channel, "m", replace(DOCUMENT, cause=f"proof {kind}"))
     assert caught.value.doubtful
     assert bench.secret not in str(caught.value)
+
+
+@each_of(*APPS)
+@pytest.mark.parametrize("status", [200, 400, 502])
+def test_an_answer_that_is_nested_too_deep_is_none(bench, status):
+    reply = Reply(b"HTTP/1.1 %d Said\r\nContent-Type: application/json\r\n\r\n" % status + b"[" * 100_000)
+    with breakable() as server:
+        server.reply = lambda _: reply
+        with pytest.raises(IntegrationError):
+            bench.make(url=server.url).post(bench.channel, "m", DOCUMENT)
 
 
 @each_of(*HOOKS)

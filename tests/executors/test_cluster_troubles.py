@@ -471,3 +471,9 @@ def test_a_job_that_took_too_long_is_told_so_by_kubernetes_own_condition(lab_of,
         True,
         "Kubernetes ended it: its time was up.",
     )
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '{"step": "none"}', "[" * 100_000])
+def test_a_note_that_is_damaged_notes_nothing(tmp_path, content):
+    (tmp_path / "submission").write_text(content)
+    assert read_note(tmp_path) is None

@@ -159,6 +159,7 @@ def section(httpserver):
         (Response("", 302, {"Location": "http://elsewhere/"}), "sends us elsewhere"),
         (Response("404: Not Found", 404), "answers 404, and not as Ray does"),
         (Response("[1]", 200), "answers 200, and not as Ray does"),
+        (Response("[" * 100_000, 200), "answers 200, and not as Ray does: '[[["),
     ],
 )
 def test_who_answers_otherwise_than_ray_is_away(httpserver, section, answer, said):

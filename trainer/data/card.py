@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from trainer.data.json_texts import parse_json
 from trainer.errors import DataError
 
 CARD_SCHEMA = 1
@@ -56,10 +57,10 @@ def write_card(card: DataCard, path: Path) -> None:
 def read_card(path: Path) -> DataCard:
     """Read a data card; raise DataError."""
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"{path}: there is no data card, so this is not a snapshot") from None
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: not valid JSON: {error}") from None
     if not isinstance(facts, dict) or facts.pop("schema", None) != CARD_SCHEMA:
         raise DataError(f"{path}: not a data card of schema {CARD_SCHEMA}")

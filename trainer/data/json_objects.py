@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.data.batches import Notes
+from trainer.data.json_texts import parse_json
 from trainer.data.text_lines import LONGEST_LINE, read_pieces, read_text
 from trainer.errors import DataError
 
@@ -65,8 +66,8 @@ def _of_lines(path: Path, pieces: Iterator[str]) -> Iterator[tuple[int, dict[str
 
 def _parse_line(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
-        record = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        record = parse_json(line)
+    except ValueError as error:
         if number == 1 and line.strip()[0] == "{" and line.strip()[-1] != "}":
             raise DataError(
                 f"{path}: line 1 is not JSON of its own: {RIGHT}; jq -c . makes a line of each object"

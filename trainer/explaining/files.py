@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from trainer.data.json_texts import parse_json
 from trainer.errors import DataError
 from trainer.explaining.explanation import Deletion, Explanation, Method, Side, WeighedPart
 
@@ -25,7 +26,7 @@ def write_explanations(explained: Sequence[Explanation], path: Path) -> None:
 def read_explanations(path: Path) -> list[Explanation]:
     """Read what a run kept; raise DataError."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = parse_json(path.read_text(encoding="utf-8"))
         if told["schema"] != SCHEMA:
             raise DataError(f"{path}: schema is {told['schema']!r}; this version reads {SCHEMA}")
         return [_read(one) for one in told["explanations"]]

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialize
 from torch import Tensor
 
+from trainer.data.json_texts import parse_json
 from trainer.data.partial_folders import filled_folder
 from trainer.data.snapshot import check_unused
 from trainer.errors import ModelError
@@ -53,9 +54,9 @@ def read_card(folder: Path) -> TowerCard | None:
     if not path.is_file():
         return None
     try:
-        told: Any = json.loads(path.read_text(encoding="utf-8"))
+        told: Any = parse_json(path.read_text(encoding="utf-8"))
         card = TowerCard(**told)
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError) as error:
         reason = printable(str(error).splitlines()[0])
         raise ModelError(f"{path}: not a tower this version can read: {reason}") from None
     for one in fields(card):

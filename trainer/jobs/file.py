@@ -60,7 +60,9 @@ def _read(path: Path, overrides: Sequence[str], model: str | None) -> dict[str, 
         raise JobError(f"{path}: there is no such job file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise JobError(f"{path}: cannot be read: {error}") from None
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits is no TOMLDecodeError
+    except RecursionError:
+        raise JobError(f"{path}: not valid TOML: it is nested too deep") from None
+    except ValueError as error:  # a number of thousands of digits is no TOMLDecodeError
         raise JobError(f"{path}: not valid TOML: {error}") from None
     raw = _override(raw, overrides, path)
     if model is not None:

@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from trainer.data.json_texts import parse_json
 from trainer.data.pairs import Pairs
 from trainer.errors import DataError
 from trainer.jobs.schema import RelevanceJob
@@ -132,7 +133,7 @@ def read_sheet(folder: Path) -> Sheet:
     """Read what write_sheet wrote; raise DataError."""
     path = folder / SHEET
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         told, version = content["scale"], content["version"]
         scale = AnswerScale(**told | {"labels": tuple(told["labels"])})
         rows = content["rows"]

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from trainer.data.json_texts import parse_json
 from trainer.errors import CheckpointError
 from trainer.learning.checkpoint_state import read_reports
 
@@ -173,7 +174,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """Read one; raise CheckpointError where it is none that this version can read."""
     try:
         return _read(folder)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"{folder}: no checkpoint that this version can go on from: {reason}") from None
 
@@ -195,7 +196,7 @@ def _check_story(story: Story) -> None:
 
 
 def _read(folder: Path) -> Checkpoint:
-    told = json.loads((folder / STORY).read_text(encoding="utf-8"))
+    told = parse_json((folder / STORY).read_text(encoding="utf-8"))
     if not isinstance(told, dict) or told.get("schema") != SCHEMA:
         raise ValueError("another version wrote it")
     if told.pop("digest", None) != _digest(folder / STATE, told):

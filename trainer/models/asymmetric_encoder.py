@@ -1,10 +1,8 @@
 """Two encoders of one space: the tuned model reads products, ahead of time, and a static one what people type."""
 
-import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +20,7 @@ from trainer.models.model_form import (
     read_form,
     weight_files,
 )
-from trainer.models.source import ModelSource
+from trainer.models.source import ModelSource, read_object
 from trainer.models.static_encoder import StaticEncoder
 from trainer.models.text_encoder import TextEncoder
 
@@ -87,6 +85,6 @@ def _open_queries(source: ModelSource, max_tokens: int) -> StaticEncoder:
     form = read_form(folder)
     if form.form is not Form.STATIC:
         raise ModelError(f"{folder}: is no static model, which an asymmetric one asks with")
-    config: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    config = read_object(folder / CONFIG, "a model's configuration")
     own = ModelSource(folder, weight_files(folder, form), source.digest, config)
     return StaticEncoder(own, form, max_tokens=max_tokens)

@@ -3,7 +3,6 @@
 # Shape suffixes, scoped to this file:
 #   N = texts, P = tokens of all texts end to end, V = tokens of the vocabulary
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trainer.data.json_texts import parse_json
 from trainer.errors import ModelError
 from trainer.models.backbone import is_decoder
 from trainer.models.pair_tokens import Tokens, encodings_of, ids_of
@@ -120,7 +120,7 @@ def _units(encoding: Any, tokens: Ints, vocabulary: GapVocabulary, *, whole_word
 def _named(source: ModelSource) -> Iterator[str]:
     for name in NAMED_IN:
         try:
-            told = json.loads((source.folder / name).read_text(encoding="utf-8")).get("mask_token")
+            told = parse_json((source.folder / name).read_text(encoding="utf-8")).get("mask_token")
         except (OSError, ValueError, AttributeError):  # none, or of no use
             continue
         found = told.get("content") if isinstance(told, dict) else told

@@ -17,6 +17,7 @@ from safetensors.torch import save as serialize
 from scipy import sparse
 from torch import Tensor
 
+from trainer.data.json_texts import parse_json
 from trainer.errors import ModelError
 from trainer.jobs.schema import ScoreJob
 from trainer.models.ease import ItemLinks, read_links, save_links
@@ -103,7 +104,7 @@ def load_scorer(folder: Path) -> Scorer | None:
     if not (folder / SETTINGS).exists():
         return None
     try:
-        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        settings = parse_json((folder / SETTINGS).read_text(encoding="utf-8"))
         score = ScoreJob.model_validate(settings["score"])
         links = read_links(folder / LINKS) if (folder / LINKS).exists() else None
         centre_D = load_file(folder / CENTRE)["centre"]

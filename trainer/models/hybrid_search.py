@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from trainer.data.json_texts import parse_json
 from trainer.errors import ModelError
 from trainer.models.bm25 import Lexicon, index_words
 
@@ -191,7 +192,7 @@ def load_settings(folder: Path) -> SearchSettings | None:
     if not path.exists():
         return None
     try:
-        return SearchSettings(**json.loads(path.read_text(encoding="utf-8")))
+        return SearchSettings(**parse_json(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"{path}: not settings this version can read: {str(error).splitlines()[0]}") from None
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trainer.data.json_texts import parse_json
 from trainer.errors import DataError, ModelError
 from trainer.models.calibration import Calibration
 
@@ -178,7 +179,7 @@ def load_settings(folder: Path) -> RelevanceSettings | None:
     if not path.exists():
         return None
     try:
-        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        facts: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
         scale = LabelScale(**facts["scale"] | {"classes": tuple(facts["scale"]["classes"])})
         found = RelevanceSettings(
             scale,

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from trainer.data.json_texts import parse_json
 from trainer.errors import ModelError
 
 FORM = "compressed.json"
@@ -52,7 +53,7 @@ def read_form(folder: Path) -> ModelForm:
     if not path.is_file():
         return PLAIN
     try:
-        told: Any = json.loads(path.read_text(encoding="utf-8"))
+        told: Any = parse_json(path.read_text(encoding="utf-8"))
         form = ModelForm(**told | {"form": Form(told["form"]), "heads": tuple(told.get("heads", ()))})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path}: not a form this version can read: {str(error).splitlines()[0]}") from None

@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from trainer.data.json_texts import parse_json
 from trainer.errors import ModelError
 from trainer.models.picture_search import NO_PICTURE, PictureSearch, make_picture_engine
 from trainer.models.picture_space import PictureSpace
@@ -69,7 +70,7 @@ def load_pictures(folder: Path) -> SavedPictures | None:
     if not path.exists():
         return None
     try:
-        settings = PictureSettings(**json.loads(path.read_text(encoding="utf-8")))
+        settings = PictureSettings(**parse_json(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"{path}: not settings this version can read: {str(error).splitlines()[0]}") from None
     path = folder / TENSORS

@@ -1,13 +1,13 @@
 """Where a model comes from: a package, a folder, the hub, the registry; safetensors only."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from importlib import import_module
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trainer.data.json_texts import parse_json
 from trainer.errors import ModelError
 from trainer.models.hub import fetch_from_hub
 from trainer.models.model_form import FORM, read_form, weight_files
@@ -131,8 +131,8 @@ def digest_files(weights: tuple[Path, ...]) -> str:
 def read_object(path: Path, what: str) -> dict[str, Any]:
     """Read a JSON object; raise ModelError for anything else, which is not *what*."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        found = parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise ModelError(f"{path}: not valid JSON: {error}") from None
     if not isinstance(found, dict):
         raise ModelError(f"{path}: not {what}")

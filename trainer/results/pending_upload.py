@@ -1,11 +1,11 @@
 """What a run owes its MLflow: kept beside its outputs where the upload failed, so that it can be repeated."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from trainer.data.json_texts import parse_json
 from trainer.errors import DataError
 from trainer.results.result_files import RESULT, write_json
 from trainer.tracking.mlflow import UNDEFINED_TAG, Recorder, resume_run
@@ -103,7 +103,7 @@ def _read(output: Path) -> Upload:
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
     if not isinstance(found, dict):

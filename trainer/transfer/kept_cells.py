@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from trainer.data.json_texts import parse_json
 from trainer.environment import git_commit, hash_installed
 from trainer.errors import DataError
 from trainer.jobs.schema import BESIDE, AnyJob, flatten
@@ -59,7 +60,7 @@ class CellShelf:
         """Give a cell that was measured before, None where it was not, or is not readable."""
         folder = self._place(number)
         try:
-            told = json.loads((folder / CELL).read_text(encoding="utf-8"))
+            told = parse_json((folder / CELL).read_text(encoding="utf-8"))
             draws = np.load(folder / DRAWS, allow_pickle=False)
             if told["schema"] != SCHEMA or told["cell"] != _plain(cell):
                 return None
@@ -88,7 +89,7 @@ class CellShelf:
     def parent(self) -> tuple[str, str] | None:
         """Give the run and the experiment of an earlier try."""
         with suppress(OSError, ValueError, KeyError, TypeError):
-            told = json.loads((self.folder / PARENT).read_text(encoding="utf-8"))
+            told = parse_json((self.folder / PARENT).read_text(encoding="utf-8"))
             return str(told["run_id"]), str(told["experiment_id"])
         return None
 
@@ -103,7 +104,7 @@ class CellShelf:
     def left_open(self) -> str | None:
         """Give the nested run that was open last."""
         with suppress(OSError, ValueError, KeyError, TypeError):
-            return str(json.loads((self.folder / OPEN).read_text(encoding="utf-8"))["run_id"])
+            return str(parse_json((self.folder / OPEN).read_text(encoding="utf-8"))["run_id"])
         return None
 
     def _place(self, number: int) -> Path:

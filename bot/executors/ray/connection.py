@@ -64,7 +64,7 @@ class RayConnection:
         if answer.status_code == HTTPStatus.BAD_REQUEST or answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             is_wrong = answer.status_code == HTTPStatus.BAD_REQUEST
             raise NotDoneError(refusal_in(text), is_wrong=is_wrong or "status code 400" in text)
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             read = json.loads(text)
             if answer.status_code == HTTPStatus.OK and isinstance(read, dict):
                 return read

@@ -130,7 +130,7 @@ def _card_in(body: dict[str, Any]) -> dict[str, Any] | Response:
         return feishu_error(230025, "The length of the message content reaches its limit.", 400)
     try:
         card = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         card = None
     if not _is_card(card):
         return feishu_error(

@@ -97,7 +97,7 @@ def _by_its_word(answer: requests.Response) -> Answer:
         return answer
     try:
         said = json.loads(answer.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return answer
     is_known = isinstance(said, dict) and (answer.status_code < 500 or said.get("code") in APP_CODES)  # noqa: PLR2004
     return SpokenFor(answer.headers, answer.content) if is_known and isinstance(said.get("code"), str) else answer

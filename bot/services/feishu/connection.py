@@ -104,7 +104,7 @@ def _by_its_number(answer: requests.Response) -> Answer:
         return answer
     try:
         said = json.loads(answer.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return answer
     has_number = isinstance(said, dict) and isinstance(said.get("code"), int) and said["code"] != 0
     return SpokenFor(answer.headers, answer.content) if has_number else answer
