@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from PIL import Image
 
 from tests.trainer.tiny_towers import SEEN, SIDE, make_model, make_tower
 from trainer.__main__ import main
-from trainer.errors import ModelError
+from trainer.errors import DataError, ModelError
 from trainer.images import pictures as unpacking
 from trainer.images import seen_pictures
 from trainer.images.efficientnet_lite import fold_weights
@@ -211,6 +212,28 @@ def test_later_runs_take_what_is_kept_and_look_at_what_is_new_alone(tmp_path):
         path.write_bytes(path.read_bytes()[:40])
     assert see_pictures(pictures, tower, cache=cache).computed == 5
     assert see_pictures(pictures, tower).computed == 5
+
+
+class CacheClearing(list[bytes]):
+    """Pictures during whose reading somebody clears the cache."""
+
+    def __init__(self, pictures: list[bytes], cache: Path) -> None:
+        super().__init__(pictures)
+        self.cache = cache
+
+    def __iter__(self) -> Iterator[bytes]:
+        for path in self.cache.iterdir():
+            path.unlink()
+        return super().__iter__()
+
+
+def test_vectors_that_are_removed_before_they_are_read_are_told_and_computed_anew_by_the_next_run(tmp_path):
+    tower, cache = open_tower(make_tower(tmp_path / "vit")), tmp_path / "cache"
+    pictures = [png(pixels) for pixels in noise(3)]
+    see_pictures(pictures[:2], tower, cache=cache)
+    with pytest.raises(DataError, match="was removed or changed while pictures were seen: start again"):
+        see_pictures(CacheClearing(pictures, cache), tower, cache=cache)
+    assert see_pictures(pictures, tower, cache=cache).computed == 2  # the new one has stayed
 
 
 def test_bounds_hold_for_pictures_that_a_job_with_wider_ones_has_kept(tmp_path):

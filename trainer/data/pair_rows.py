@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from trainer.data.columns import ids_of, labels_of, texts_of
 from trainer.data.dates import HOUR, NO_TIME
 from trainer.data.item_texts import ItemTexts, join_columns
 from trainer.data.numbers import NotANumber, looks_numeric, read_numbers
-from trainer.data.product_pictures import PicturesOfProducts, have_pictures
+from trainer.data.product_pictures import PicturesOfProducts, Reading, have_pictures
 from trainer.data.tables import ROWS_AT_A_TIME, read_batches
 from trainer.data.times import TimeReader
 from trainer.errors import DataError
@@ -62,11 +63,12 @@ def read_rows(job: PairsData) -> PairRows:
     queries, products = ItemTexts(wanted=True), ItemTexts(wanted=True)
     slices: dict[str, list[str]] = {name: [] for name in columns.slices}
     rows = PairRows(queries, products, [], [], [], [], [], [], slices, PicturesOfProducts(job.images))
-    clock = TimeReader(job.time_format, lambda: batches_of(job))
+    again = partial(batches_of, job)
+    clock = TimeReader(job.time_format, again)
     for batch in batches_of(job, rows.notes):
         rows.starts.append((len(rows), batch.path, batch.first_row))
         rows.query += note_texts(batch, rows.queries, columns.query, columns.query_id)
-        rows.product += note_products(batch, rows, columns.product, columns.product_id, columns.image)
+        rows.product += note_products(batch, rows, columns.product, columns.product_id, columns.image, again)
         rows.label += ["1"] * batch.rows if columns.label is None else labels_of(batch, columns.label).to_pylist()
         rows.part += [None] * batch.rows if columns.part is None else labels_of(batch, columns.part).to_pylist()
         rows.user += [None] * batch.rows if columns.user is None else ids_of(batch, columns.user).to_pylist()
@@ -91,13 +93,13 @@ def columns_of(job: PairsData) -> tuple[str, ...]:
 
 
 def note_products(
-    batch: Batch, rows: PairRows, names: Sequence[str], id_name: str | None, image: str | None
+    batch: Batch, rows: PairRows, names: Sequence[str], id_name: str | None, image: str | None, reading: Reading
 ) -> list[int]:
     """Number the products of some rows, and note their pictures: one that has a picture and an id needs no text."""
     if image is None:
         return note_texts(batch, rows.products, names, id_name)
     numbers = note_texts(batch, rows.products, names, id_name, known=pa.array(have_pictures(batch, image)))
-    rows.pictures.note(batch, image, numbers)
+    rows.pictures.note(batch, image, numbers, reading)
     return numbers
 
 

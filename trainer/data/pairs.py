@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Literal
 
@@ -170,8 +171,9 @@ def _read_more_products(job: PairsData, rows: PairRows) -> None:
         return
     names = (more.id, *more.text, *(() if more.image is None else (more.image,)))
     few = ROWS_AT_A_TIME if more.image is None else WITH_PICTURES
-    for batch in read_batches(more, names, rows=few, notes=rows.notes):
-        note_products(batch, rows, more.text, more.id, more.image)
+    again = partial(read_batches, more, names, rows=few)
+    for batch in again(notes=rows.notes):
+        note_products(batch, rows, more.text, more.id, more.image, again)
 
 
 def _choose_pictures(

@@ -1,9 +1,10 @@
 """Which picture each product has, as the rows of a table say: a file's path or its bytes; none is opened here."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ import pyarrow.compute as pc
 
 from trainer.data.batches import Batch
 from trainer.data.columns import decoded, texts_of
-from trainer.environment import FreeMemory, free_memory
 from trainer.errors import DataError
 
 Mask = npt.NDArray[np.bool_]
+Reading = Callable[[], Iterator[Batch]]  # of a table, once more from its beginning
 
 SEVERAL = "products with several pictures"
 WITHIN = ("bytes", "path")  # of a column of records, as datasets write pictures
@@ -25,13 +26,16 @@ WITHIN = ("bytes", "path")  # of a column of records, as datasets write pictures
 
 @dataclass(frozen=True, slots=True)
 class PictureSource:
-    """Where a picture is, and the row that says so."""
+    """Where a picture is, and the row that says so; a table's own bytes stay there until they are asked for."""
 
-    content: str | bytes  # a path as the table has it, or the picture itself
+    path: str | None  # as the table has it; None where the picture itself is in the row
     folder: Path  # that a path starts from
     table: Path
     row: int  # from 1
     column: str
+    number: int  # in the order in which the tables have them
+    reading: Reading
+    digest: str  # sha256 of a picture that is in the row, or what a path is known by
 
     def where(self) -> str:
         """Name the row."""
@@ -45,30 +49,19 @@ class PicturesOfProducts:
     folder: Path | None  # None: paths start from the folder of their table
     counts: dict[int, Counter[str]] = field(default_factory=dict)
     sources: dict[str, PictureSource] = field(default_factory=dict)  # the first that named a picture
-    free: FreeMemory | None = field(default_factory=free_memory)  # before the first of them
-    held: int = 0  # bytes of pictures in tables
 
-    def note(self, batch: Batch, column: str, products: Sequence[int]) -> None:
+    def note(self, batch: Batch, column: str, products: Sequence[int], reading: Reading) -> None:
         """Note the pictures of some rows, whose products are told by their numbers, -1 where there is none."""
         folder = self.folder or batch.path.parent
         for place, (product, value) in enumerate(zip(products, _values(batch, column), strict=True)):
             if product < 0 or not value:
                 continue
+            path = None if isinstance(value, bytes) else value
             key = sha256(value).hexdigest() if isinstance(value, bytes) else f"{folder}\0{Path(value)}"
             self.counts.setdefault(product, Counter())[key] += 1
             if key not in self.sources:
-                source = self.sources[key] = PictureSource(value, folder, batch.path, batch.first_row + place, column)
-                if isinstance(value, bytes):
-                    self._count(len(value), source)
-
-    def _count(self, size: int, source: PictureSource) -> None:
-        """Count what a table's pictures take: they stay until the tower has seen them, which those in files do not."""
-        self.held += size
-        if self.free is not None and self.held > self.free.size:
-            raise DataError(
-                f"{source.where()}: the pictures up to here have {self.held:,} bytes, more than the {self.free.size:,}"
-                f" of memory that were free ({self.free.limit}): a column of paths to files is right for so many"
-            )
+                row, number = batch.first_row + place, len(self.sources)
+                self.sources[key] = PictureSource(path, folder, batch.path, row, column, number, reading, key)
 
     def choose(self, products: int) -> tuple[list[PictureSource | None], int]:
         """Give every product its most frequent picture, and say how many products had several.
@@ -79,6 +72,37 @@ class PicturesOfProducts:
         for product, counts in self.counts.items():
             chosen[product] = self.sources[min(counts, key=lambda key: (-counts[key], key))]
         return chosen, sum(len(counts) > 1 for counts in self.counts.values())
+
+
+def read_pictures(sources: Sequence[PictureSource]) -> Iterator[bytes]:
+    """Give the pictures that lie in tables, which are read once more; they have to be in the tables' order.
+
+    No more is held than some rows. Raise DataError where a table holds others than before.
+    """
+    for reading, some in groupby(sources, key=lambda source: source.reading):
+        batches, batch = reading(), None
+        for source in some:
+            while batch is None or not _has(batch, source):
+                batch = next(batches, None)
+                if batch is None:
+                    raise _changed(source)
+            place = source.row - batch.first_row
+            (value,) = _values(_row(batch, source.column, place), source.column)
+            if not isinstance(value, bytes) or sha256(value).hexdigest() != source.digest:
+                raise _changed(source)
+            yield value
+
+
+def _has(batch: Batch, source: PictureSource) -> bool:
+    return batch.path == source.table and batch.first_row <= source.row < batch.first_row + batch.rows
+
+
+def _row(batch: Batch, column: str, place: int) -> Batch:
+    return Batch(batch.path, batch.first_row + place, {column: batch.columns[column].slice(place, 1)}, 1)
+
+
+def _changed(source: PictureSource) -> DataError:
+    return DataError(f"{source.where()}: holds another picture than when it was read first: start again, and let it be")
 
 
 def have_pictures(batch: Batch, column: str) -> Mask:

@@ -15,6 +15,8 @@ from trainer.errors import DataError
 from trainer.jobs.tables import TableFile, TextTable
 
 ROWS_AT_A_TIME = 65_536
+BATCH_BYTES = 16 << 20  # of the rows of Parquet that are read at a time, about: pictures may be among them
+READ_AHEAD = 1 << 20  # bytes of a column; else all of a row group's would be in memory
 DELIMITED: dict[str, str | None] = {".csv": ",", ".tsv": "\t", ".txt": None, ".dat": None, ".data": None}
 LINES = (".jsonl", ".ndjson", ".json")
 PARQUET = (".parquet", ".pq")
@@ -170,7 +172,7 @@ def _recognise(path: Path) -> Format:
 def _read_parquet(path: Path, wanted: Sequence[str], joined: Collection[str], rows: int) -> Iterator[Batch]:
     first = 1
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, buffer_size=READ_AHEAD, pre_buffer=False) as file:
             present = file.schema_arrow.names
             for name in wanted:
                 if name not in present and name not in joined:
@@ -178,11 +180,22 @@ def _read_parquet(path: Path, wanted: Sequence[str], joined: Collection[str], ro
                 if present.count(name) > 1:
                     raise DataError(f"{path}: column '{name}' is there {present.count(name)} times")
             chosen = [name for name in wanted if name in present]
-            for batch in file.iter_batches(batch_size=rows, columns=chosen):
+            for batch in file.iter_batches(batch_size=_fewer(file, chosen, rows), columns=chosen):
                 yield Batch(path, first, {name: batch.column(name) for name in chosen}, batch.num_rows)
                 first += batch.num_rows
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: not a parquet table: {_first_line(error)}") from None
+
+
+def _fewer(file: pq.ParquetFile, names: Collection[str], rows: int) -> int:
+    """Give how many rows to read at a time, at most so many: fewer of a table whose rows are as large as pictures."""
+    told = file.metadata
+    paths = [told.schema.column(number).path for number in range(told.num_columns)]
+    # Of a column of records each part is one, called after both.
+    wanted = [number for number, path in enumerate(paths) if any(f"{path}.".startswith(f"{name}.") for name in names)]
+    groups = (told.row_group(number) for number in range(told.num_row_groups))
+    size = sum(int(group.column(number).total_uncompressed_size) for group in groups for number in wanted)
+    return max(1, min(rows, BATCH_BYTES * int(told.num_rows) // max(1, size)))
 
 
 def _first_line(error: Exception) -> str:

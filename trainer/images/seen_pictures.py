@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import groupby, islice
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from trainer.errors import PictureError
+from trainer.errors import DataError, PictureError
 from trainer.images.pictures import BOUNDS, PictureBounds, Pixels, check_bounds, decode, read_picture, tell_picture
 from trainer.images.tower import BATCH, ImageTower, Vectors
 from trainer.models.kept_files import keep_file
@@ -28,6 +29,18 @@ MANY = 200  # pictures from which on progress is shown
 DECODING = "1"  # of what `decode` does to a picture; another number makes what was kept count as never seen
 
 Digest = bytes  # sha256 of a picture's bytes
+
+
+class SomePictures(Protocol):
+    """Pictures that are known by their number and given one after the other: a list, or what reads them as it goes."""
+
+    def __len__(self) -> int:
+        """Give how many there are."""
+        ...
+
+    def __iter__(self) -> Iterator[bytes | Path | None]:
+        """Give each as bytes or as a path, None where there is none."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +77,7 @@ class _Pile:
 
 
 def see_pictures(
-    sources: Sequence[bytes | Path | None],
+    sources: SomePictures,
     tower: ImageTower,
     bounds: PictureBounds = BOUNDS,
     *,
@@ -75,7 +88,8 @@ def see_pictures(
     """Give the vectors of some pictures; None is where there is none.
 
     The same bytes are looked at once. What is refused is told by place, with *names* in its sentence; nothing is raised
-    for it. In a *cache* vectors are kept by what a picture's bytes are, for any run with the same tower.
+    for it. Raise DataError where kept vectors are gone before they are read. In a *cache* vectors are kept by what a
+    picture's bytes are, for any run with the same tower.
     """
     key = _key(tower)
     pile = _Pile({} if cache is None else _list_kept(cache, key, tower.width))
@@ -101,7 +115,7 @@ def see_pictures(
 
 
 def _new_pictures(
-    sources: Sequence[bytes | Path | None],
+    sources: SomePictures,
     names: Sequence[str] | None,
     bounds: PictureBounds,
     size: int,
@@ -154,10 +168,15 @@ def _list_kept(cache: Path, key: str, width: int) -> dict[Digest, tuple[Path, in
 def _read_kept(
     kept: Mapping[Digest, tuple[Path, int]], wanted: Iterable[Digest]
 ) -> Iterator[tuple[Digest, npt.NDArray[np.float32]]]:
-    """Give the vectors of some pictures, one file at a time."""
+    """Give the vectors of some pictures, one file at a time; raise DataError for one that is gone meanwhile."""
     for path, some in groupby(sorted(wanted, key=kept.__getitem__), key=lambda digest: kept[digest][0]):
-        with safe_open(path, "numpy") as file:
-            vectors = file.get_tensor("vectors")
+        try:
+            with safe_open(path, "numpy") as file:
+                vectors = file.get_tensor("vectors")
+        except (SafetensorError, OSError):
+            raise DataError(
+                f"{path}: was removed or changed while pictures were seen: start again, and it is computed anew"
+            ) from None
         for digest in some:
             yield digest, vectors[kept[digest][1]].copy()
 

@@ -3,8 +3,8 @@
 # Shape suffixes, scoped to this file:
 #   P = distinct pictures, W = width of a picture's vector
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.data.pairs import Pairs
+from trainer.data.product_pictures import PictureSource, read_pictures
 from trainer.errors import ModelError, PictureError
 from trainer.images.pictures import PictureBounds, find_picture
 from trainer.images.seen_pictures import see_pictures
@@ -72,44 +73,48 @@ def look_at_products(
     Raise PictureError for one that cannot be read, unless the job leaves those out.
     """
     assert pairs.pictures is not None  # the job names a column of them
-    named = [place for place, source in enumerate(pairs.pictures) if source is not None]
+    shown = [(source, place) for place, source in enumerate(pairs.pictures) if source is not None]
+    shown.sort(key=lambda one: one[0].number)  # tables are read once more, from their beginnings
+    named = np.array([place for _, place in shown], dtype=np.int64)
     check_memory(where, [product([(len(named), "pictures"), (tower.width, "numbers")], "data.catalogue lower")])
-    sources, refused = _find(pairs, named)
-    names = [f"{_where(pairs, place)}: the picture of product {pairs.product_keys[place]!r}" for place in named]
+    sources = _NamedPictures([source for source, _ in shown])
+    names = [f"{source.where()}: the picture of product {pairs.product_keys[place]!r}" for source, place in shown]
     bounds = PictureBounds(job.bounds.bytes, job.bounds.pixels, job.bounds.formats)
     seen = see_pictures(sources, tower, bounds, names=names, cache=cache)
-    told = {**seen.refused, **{place: f"{printable(names[place])}: {why}" for place, why in refused.items()}}
+    told = {**seen.refused, **{place: f"{printable(names[place])}: {why}" for place, why in sources.refused.items()}}
     if told and job.broken == "refuse":
         more = f" ({len(told) - 1} more cannot be read either)" if len(told) > 1 else ""
         raise PictureError(f'{told[min(told)]}{more}; model.images.broken = "leave out" counts them as missing')
-    places = np.array(named, dtype=np.int64)[seen.seen_I]
-    vectors_PW, picture = _distinct(seen.vectors_ID[seen.seen_I])
+    ordered = np.argsort(named)  # the card and the training go by products, in whatever order their rows stand
+    chosen = ordered[seen.seen_I[ordered]]
+    vectors_PW, picture = _distinct(seen.vectors_ID[chosen])
     of_product = np.full(len(pairs.products), NO_PICTURE, dtype=np.int64)
-    of_product[places] = picture
-    return ShownProducts(tower, vectors_PW, of_product), _noted(pairs, of_product, seen.digests, len(told))
+    of_product[named[chosen]] = picture
+    digests = [seen.digests[place] for place in ordered]
+    return ShownProducts(tower, vectors_PW, of_product), _noted(pairs, of_product, digests, len(told))
 
 
-def _find(pairs: Pairs, named: Sequence[int]) -> tuple[list[bytes | Path | None], dict[int, str]]:
-    """Give pictures as bytes or as paths that lie where they may, and say what is wrong with others, by place."""
-    assert pairs.pictures is not None  # of a job that names a column of them
-    found: list[bytes | Path | None] = []
-    refused: dict[int, str] = {}
-    for place, number in enumerate(named):
-        source = pairs.pictures[number]
-        assert source is not None  # those are named
-        try:
-            content = source.content
-            found.append(content if isinstance(content, bytes) else find_picture(source.folder, content))
-        except PictureError as error:
-            found.append(None)
-            refused[place] = str(error)
-    return found, refused
+@dataclass(slots=True)
+class _NamedPictures:
+    """Pictures as bytes, each read when it is asked for, or as paths that lie where they may."""
 
+    sources: Sequence[PictureSource]  # in the order of their tables
+    refused: dict[int, str] = field(default_factory=dict)  # by place: what is wrong with a path
 
-def _where(pairs: Pairs, place: int) -> str:
-    source = None if pairs.pictures is None else pairs.pictures[place]
-    assert source is not None  # it is named
-    return source.where()
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def __iter__(self) -> Iterator[bytes | Path | None]:
+        contents = read_pictures([source for source in self.sources if source.path is None])
+        for place, source in enumerate(self.sources):
+            if source.path is None:
+                yield next(contents)
+                continue
+            try:
+                yield find_picture(source.folder, source.path)
+            except PictureError as error:
+                self.refused[place] = str(error)
+                yield None
 
 
 def _distinct(vectors_NW: Vectors) -> tuple[Vectors, Ints]:
