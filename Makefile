@@ -28,13 +28,13 @@ demo: setup
 	$(BIN)/herald demo $(DEMO)
 
 test: setup
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m "not long" --numprocesses $(JOBS) --dist worksteal
+	$(BIN)/python -m pytest -m "not long" --numprocesses $(JOBS) --dist worksteal
 
 # Every hypothesis test at a hundred times its examples; make fuzz SEED=... draws a red run's again, FUZZ='-k NAME' fewer tests.
 fuzz: setup
 	@seed=$${SEED:-$$($(BIN)/python -c 'import secrets; print(secrets.randbelow(2**32))')}; \
 	echo "fuzz: make fuzz SEED=$$seed draws these examples again"; \
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m hypothesis --hypothesis-seed $$seed --hypothesis-times $(TIMES) \
+	$(BIN)/python -m pytest -m hypothesis --hypothesis-seed $$seed --hypothesis-times $(TIMES) \
 	  --numprocesses $(JOBS) --dist worksteal --durations 20 $(FUZZ) \
 	|| { echo "fuzz: red with SEED=$$seed"; exit 1; }
 

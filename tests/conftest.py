@@ -3,7 +3,9 @@
 import atexit
 import gc
 import logging
+import os
 import shutil
+import sys
 import tempfile
 import time
 import uuid
@@ -31,8 +33,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)  # before hypothesis builds on the profile
 def pytest_configure(config: pytest.Config) -> None:
     wait_for_no_disk()
+    keep_what_is_compiled()
     if name := profiles.choose(config.getoption("--hypothesis-profile"), config.getoption(SEED)):
         settings.load_profile(name)
+
+
+def keep_what_is_compiled() -> None:
+    """Let workers and the processes that tests start find every module compiled, whatever the shell says of bytecode."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
