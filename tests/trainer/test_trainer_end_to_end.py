@@ -7,7 +7,6 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from shutil import copyfile
 
 import pyarrow.parquet as pq
 import pytest
@@ -37,11 +36,18 @@ def finish(process: subprocess.Popen[str]) -> str:
     return out
 
 
-def overrides(folder: Path, name: str) -> list[str]:
+@pytest.fixture(scope="module")
+def snapshot(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("real") / "snapshot"
+    assert main(["prepare", str(folder), "--households", "120", "--min-households", "10"]) == 0
+    return folder
+
+
+def overrides(folder: Path, snapshot: Path) -> list[str]:
     values = {
-        "data.snapshot": folder / "snapshot",
+        "data.snapshot": snapshot,
         "model.cache": folder / "cache",
-        "output": folder / name,
+        "output": folder / "run",
         "tracking.uri": f"sqlite:///{folder}/mlflow.db",
         "train.trips": 64,
         "train.batch": 32,
@@ -49,12 +55,17 @@ def overrides(folder: Path, name: str) -> list[str]:
     return [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
 
 
-def test_minilm_learns_real_baskets_through_the_command_line(tmp_path, mlflow_file):
-    copyfile(mlflow_file, tmp_path / "mlflow.db")
-    snapshot = str(tmp_path / "snapshot")
-    assert main(["prepare", snapshot, "--households", "120", "--min-households", "10"]) == 0
-    shown = finish(trainer("fit", str(EXAMPLE), *overrides(tmp_path, "run"), HERALD_FIRE_ID="fire-1"))
-    result = json.loads((tmp_path / "run" / "result.json").read_text())
+def only_status(folder: Path) -> str:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db")
+    (run,) = client.search_runs([client.get_experiment_by_name("next-purchase").experiment_id])
+    return str(run.info.status)
+
+
+def test_minilm_learns_real_baskets_through_the_command_line(place, snapshot):
+    shown = finish(trainer("fit", str(EXAMPLE), *overrides(place, snapshot), HERALD_FIRE_ID="fire-1"))
+    result = json.loads((place / "run" / "result.json").read_text())
     assert result["fire_id"] == "fire-1"
     assert result["metrics"]["hr_at_10"] > result["baselines"]["popularity"]["hr_at_10"]
     assert f"{result['metrics']['hr_at_10']:.4f}" in shown
@@ -63,17 +74,16 @@ def test_minilm_learns_real_baskets_through_the_command_line(tmp_path, mlflow_fi
         len(set(table["example_id"].to_pylist()))
         == json.loads(Path(result["paths"]["data_card"]).read_text())["test_examples"]
     )
+    assert only_status(place) == "FINISHED"
 
-    stopped = trainer("fit", str(EXAMPLE), *overrides(tmp_path, "stopped"), "--set", "train.epochs=500")
+
+@pytest.mark.long
+def test_a_real_fit_that_is_asked_to_stop_ends_without_an_output(place, snapshot):
+    stopped = trainer("fit", str(EXAMPLE), *overrides(place, snapshot), "--set", "train.epochs=500")
     assert stopped.stderr is not None
     assert any(line.startswith("training: ") for line in stopped.stderr)  # after what it computes on
     stopped.send_signal(signal.SIGTERM)
     stopped.communicate(timeout=120)
     assert stopped.returncode == 143
-    assert not (tmp_path / "stopped").exists()
-
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
-    runs = client.search_runs([client.get_experiment_by_name("next-purchase").experiment_id])
-    assert sorted(run.info.status for run in runs) == ["FINISHED", "KILLED"]
+    assert not (place / "run").exists()
+    assert only_status(place) == "KILLED"
