@@ -9,30 +9,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from bot.domain.capabilities import ChatCapabilities, Promise, TextForm, TicketState
+from bot.domain.fires import name_on_cluster
 from bot.domain.message import MessageDocument
 from bot.domain.rate_limits import Allowance
 from bot.domain.rules import Person
 from bot.domain.runs import ExampleTexts, Release, Run, RunResult
 from bot.text.comment_lines import Markup
-
-
-class TicketState(StrEnum):
-    """The status category of a ticket, whatever its status is called."""
-
-    TODO = "todo"
-    DOING = "doing"
-    DONE = "done"
-
-
-@dataclass(frozen=True, slots=True)
-class TextForm:
-    """How a service reads what is written for it."""
-
-    name: str  # of the service, as people know it
-    dialect: str  # its markup, `wiki` or `mrkdwn`: see `bot.render.dialects`
-    folder: str  # of its templates
-    limit: int  # of one text, in UTF-16 units, as the services count
-    paragraph_limit: int | None = None  # of one paragraph of a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,29 +294,6 @@ class MarkedMessage:
     posted: Posted
 
 
-class Promise(StrEnum):
-    """How often a message arrives, whatever breaks."""
-
-    ONCE = "once"  # it is looked for before it is sent again
-    AT_MOST_ONCE = "at_most_once"  # it cannot be looked for, and is not sent again
-    AT_LEAST_ONCE = "at_least_once"  # it cannot be looked for, and is sent again
-    KEYED = "keyed"  # it is sent again under its own key, by which the service makes no second of it
-
-
-@dataclass(frozen=True, slots=True)
-class ChatCapabilities:
-    """What a chat can do, as it is configured."""
-
-    edits: bool = False  # a message can be edited, answered and found again
-    threads: bool = False  # what repeats and what has recovered is also said in a message's thread
-    charts: bool = False  # a chart is shown there
-    attaches: bool = False  # ... and goes with the message itself
-    budget: int = 0  # bytes of one message, as it is sent; 0: whatever its text form lets through
-    gap: timedelta = timedelta(seconds=1)  # between two messages
-    is_one_place: bool = False  # whatever channels config names: that distance holds for all of its messages together
-    key_lasts: timedelta | None = None  # a message's own key, by which the service knows a repetition; None: for ever
-
-
 class Chat(Protocol):
     """Messages in channels; the same promises about errors and writes as Tracker."""
 
@@ -506,14 +466,6 @@ class JobState(StrEnum):
 class Submission(StrEnum):
     STARTED = "started"
     ADOPTED = "adopted"  # it was there already, under the same name
-
-
-_FIRST_INSTANCE = "herald"  # as config has it without a word
-
-
-def name_on_cluster(fire_id: str, instance: str) -> str:
-    """Name the job of a fire as clusters know it."""
-    return fire_id if instance in {"", _FIRST_INSTANCE} else f"{fire_id}-{instance}"
 
 
 @dataclass(frozen=True, slots=True)

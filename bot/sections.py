@@ -16,7 +16,6 @@ from pydantic import (
     SecretStr,
     UrlConstraints,
     ValidationInfo,
-    field_validator,
 )
 
 from bot.text.locales import Locale, read_locale
@@ -67,6 +66,19 @@ def _without_credentials(url: AnyHttpUrl) -> AnyHttpUrl:
     return url
 
 
+def _read_secret(secret: SecretStr, info: ValidationInfo) -> SecretStr:
+    """Take the end of its line off a secret, and refuse what could not be sent, without showing it."""
+    text = secret.get_secret_value().strip("\r\n")
+    if not text.isprintable():
+        raise ValueError("should be one line without control characters: is it two lines of a file, or a copy of more?")
+    if info.field_name == "token":  # it is sent in a header
+        text = text.strip()
+        if not text.isascii():
+            raise ValueError("is sent in a header: it should be printable ASCII")
+    return SecretStr(text)
+
+
+Secret = Annotated[SecretStr, AfterValidator(_read_secret)]
 Url = Annotated[AnyHttpUrl, UrlConstraints(allowed_schemes=["http", "https"]), AfterValidator(_without_credentials)]
 Duration = Annotated[timedelta, BeforeValidator(read_duration)]
 Size = Annotated[int, BeforeValidator(read_size), Field(gt=0)]  # bytes
@@ -77,23 +89,6 @@ class Section(BaseModel):
     """A part of the configuration: frozen, and every key known."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    @field_validator("*")
-    @classmethod
-    def _read_secret(cls, value: object, info: ValidationInfo) -> object:
-        """Take the end of its line off a secret, and refuse what could not be sent, without showing it."""
-        if not isinstance(value, SecretStr):
-            return value
-        text = value.get_secret_value().strip("\r\n")
-        if not text.isprintable():
-            raise ValueError(
-                "should be one line without control characters: is it two lines of a file, or a copy of more?"
-            )
-        if info.field_name == "token":  # it is sent in a header
-            text = text.strip()
-            if not text.isascii():
-                raise ValueError("is sent in a header: it should be printable ASCII")
-        return SecretStr(text)
 
 
 class ServiceSection(Section):

@@ -56,15 +56,14 @@ CHAT = Addition(
         "bot/services/toy/__init__.py": '"""A chat whose messages are lines of a file."""\n',
         "bot/services/toy/config.py": """
             from typing import ClassVar, Literal
-            from pydantic import SecretStr
-            from bot.ports import ChatCapabilities, TextForm
-            from bot.sections import Section
+            from bot.domain.capabilities import ChatCapabilities, TextForm
+            from bot.sections import Secret, Section
             from bot.text.locales import Locale
 
             class ToySection(Section):
                 kind: Literal["toy"] = "toy"
                 file: str
-                password: SecretStr
+                password: Secret
                 locales: dict[str, Locale] = {}
                 text_form: ClassVar[TextForm] = TextForm("Toy", dialect="markdown", folder="toy", limit=5_000)
                 capabilities: ClassVar[ChatCapabilities] = ChatCapabilities()
@@ -118,14 +117,13 @@ TRACKER = Addition(
         "bot/services/toy/__init__.py": '"""A tracker whose tickets are lines of a file."""\n',
         "bot/services/toy/config.py": """
             from typing import ClassVar, Literal
-            from pydantic import SecretStr
-            from bot.ports import TextForm
-            from bot.sections import Section
+            from bot.domain.capabilities import TextForm
+            from bot.sections import Secret, Section
 
             class ToySection(Section):
                 kind: Literal["toy"] = "toy"
                 file: str
-                password: SecretStr
+                password: Secret
                 text_form: ClassVar[TextForm] = TextForm("Toy", dialect="markdown", folder="toy", limit=5_000)
                 lists_tickets: ClassVar[bool] = False
                 listens: ClassVar[bool] = False

@@ -13,9 +13,10 @@ from sqlalchemy import update
 from bot.app import Surroundings, make_herald, make_reader
 from bot.config.models import Config
 from bot.delivery.services import Services
+from bot.domain.capabilities import TicketState
 from bot.domain.judged_run import JudgedRun
 from bot.domain.objects import ObjectKind
-from bot.ports import PageDraft, TicketDraft, TicketState
+from bot.ports import PageDraft, TicketDraft
 from bot.services.memory.chat import MemoryChat, MemoryMessage
 from bot.services.memory.tracker import MemoryTicket, MemoryTracker
 from bot.services.memory.wiki import MemoryPage, MemoryWiki

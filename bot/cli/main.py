@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 from typing import Annotated
@@ -31,6 +32,8 @@ from bot.cli import (
 )
 from bot.cli.opening import at_the_end
 from bot.errors import ConfigError, HeraldError
+
+_SELDOM = 50_000  # objects made between two looks for garbage: nearly all that a command imports and reads stays
 
 app = typer.Typer(
     name="herald",
@@ -64,6 +67,7 @@ app.add_typer(triage.app, name="triage")
 
 def main() -> None:
     """Run a command; what goes wrong is one sentence on standard error and a non-zero exit code: 2 of bad input."""
+    gc.set_threshold(_SELDOM)
     try:
         app(prog_name="herald")
     except HeraldError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from bot.serve.loop import Server
     from bot.serve.shutdown import Orders
     from bot.web.doorway import Doorway
+
+_OFTEN = 2_000  # objects made between two looks for garbage, of a process that goes on for months
 
 
 def serve(
@@ -87,6 +90,8 @@ def serve(
             server = _make_server(herald, orders, doorway, beside, lambda: read_config(config, secrets_dir)[0])
             server.stop_jobs = stop_jobs
             starting = False
+            gc.freeze()  # what was made so far stays: looks for garbage need not go over it
+            gc.set_threshold(_OFTEN)
             has_ended = server.run()
     if not has_ended:
         leave_at_once()

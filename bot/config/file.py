@@ -88,7 +88,7 @@ def secrets_of(config: BaseModel) -> Iterator[str]:
 
 def _secret_values(config: BaseModel) -> Iterator[str]:
     left: list[object] = [config]
-    while left:  # of a thousand pipelines there are a hundred thousand values, most of them no text
+    while left:  # of a thousand pipelines there are a hundred thousand values, but few that anybody has set
         match left.pop():
             case None | bool() | int() | float():
                 continue
@@ -100,7 +100,7 @@ def _secret_values(config: BaseModel) -> Iterator[str]:
             case str() as text:
                 yield from secrets_in(text)
             case BaseModel() as section:
-                left += vars(section).values()
+                left += (getattr(section, name) for name in section.model_fields_set)
             case Mapping() as known:
                 left += known.values()
             case list() | tuple() as some:

@@ -19,8 +19,8 @@ class MetricSection(Section):
     upper: float = float("inf")
     prior_spread: Annotated[float, Field(gt=0, le=1)] | None = None
     optional: bool = False  # only some runs log it: one without it is not told
-    name: dict[Language, Words] = {}  # as the team calls it
-    why: dict[Language, Words] = {}  # why it matters, in a sentence
+    name: dict[Language, Words] = Field(default_factory=dict)  # as the team calls it
+    why: dict[Language, Words] = Field(default_factory=dict)  # why it matters, in a sentence
     unit: Words = ""
     min: Annotated[float, Field(allow_inf_nan=False)] | None = None  # below is too little, whatever the noise
     max: Annotated[float, Field(allow_inf_nan=False)] | None = None  # above is too much
@@ -29,6 +29,8 @@ class MetricSection(Section):
 
     @model_validator(mode="after")
     def _bounds_in_order(self) -> Self:
+        if not self.model_fields_set:  # most of thousands say nothing
+            return self
         if self.lower >= self.upper:
             raise ValueError(f"lower ({self.lower:g}) should be below upper ({self.upper:g})")
         if self.within is not None and (self.min is not None or self.max is not None):

@@ -23,7 +23,7 @@ from bot.executors.local.config import LocalSection
 from bot.runtime.json_lines import LogFormat
 from bot.runtime.shown_addresses import without_user
 from bot.runtime.state_timeouts import StateTimeouts
-from bot.sections import Duration, Language, Section
+from bot.sections import Duration, Language, Secret, Section
 from bot.services.healthchecks.config import DeadManSection
 from bot.services.mlflow.config import MlflowSection
 from bot.text.locales import ENGLISH, Locale
@@ -33,7 +33,7 @@ DIGEST = "[digest]"  # stands where the name of a pipeline would: no pipeline ca
 
 
 class StoreSection(Section):
-    url: SecretStr = SecretStr("sqlite:///herald.db")  # a PostgreSQL address may hold a password
+    url: Secret = SecretStr("sqlite:///herald.db")  # a PostgreSQL address may hold a password
     keep: Annotated[Duration, Field(ge=timedelta(days=30))] = timedelta(days=365)  # what is older and needed by nothing
     # Of a PostgreSQL that is away or hangs; migrations, exports and clearing what is old take as long as they need.
     connect_timeout: Annotated[Duration, Field(ge=timedelta(seconds=2))] = timedelta(seconds=5)

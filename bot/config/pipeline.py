@@ -108,7 +108,7 @@ class JudgeSection(Section):
     min_slice_examples: Annotated[int, Field(ge=2)] = 30
     slices: SlicesSection = SlicesSection()
     memory: Annotated[Duration, Field(ge=timedelta(days=1))] = timedelta(days=90)
-    guards: dict[str, GuardSection] = {}
+    guards: dict[str, GuardSection] = Field(default_factory=dict)
 
     @property
     def slice_columns(self) -> tuple[str, ...]:
@@ -181,7 +181,8 @@ class PipelineSection(Section):
     description: Words = ""
     owner: Words = ""  # as people should read it
     assignee: str | None = None  # the tracker's id of an account
-    owners: dict[Annotated[str, BeforeValidator(read_owned)], OwnerSection] = {}  # by metric, or slice COLUMN=VALUE
+    # By metric, or slice COLUMN=VALUE.
+    owners: dict[Annotated[str, BeforeValidator(read_owned)], OwnerSection] = Field(default_factory=dict)
     experiment: str = ""
     repository: Words = ""  # the address of the code, as people open it
     watch: WatchSection = WatchSection()
@@ -197,7 +198,7 @@ class PipelineSection(Section):
     channel: str | None = None
     job: JobSection | None = None
     metrics: Annotated[dict[str, MetricSection], Field(min_length=1)]
-    judge: JudgeSection = JudgeSection()
+    judge: JudgeSection = Field(default_factory=JudgeSection)
     examples: ExamplesSection | None = None
     confirm: ConfirmSection = ConfirmSection()
     diagnose: DiagnoseSection | None = None

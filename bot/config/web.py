@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from bot.sections import Duration, Section, Url
+from bot.sections import Duration, Secret, Section, Url
 
 
 class WebSection(Section):
@@ -15,7 +15,7 @@ class WebSection(Section):
 
     address: Url | None = None  # where people open them: tickets, reports and messages then lead there
     access: Literal["open", "token", "proxy"] = "open"  # to all who reach it, who know a token, whom a proxy has let in
-    token: SecretStr | None = None  # shared by all readers
+    token: Secret | None = None  # shared by all readers
     timeout: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(seconds=10)  # of one look at the state
     user_header: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]*$")] = "X-Forwarded-User"  # a proxy sets it
 

@@ -9,12 +9,13 @@ from typing import assert_never
 
 from bot.delivery.attachments import told_chart
 from bot.delivery.attempt import Attempt, Done
+from bot.domain.capabilities import Promise
 from bot.domain.effects import AnswerInThread, MessageEffect, PostDigest, ReplyInThread, ShareChart, TellChannel
 from bot.domain.message import MessageDocument, Picture
 from bot.domain.objects import Bound, ObjectKey, channel_of
 from bot.domain.views import AnswerView, ChartView, CommentView, DigestView, MessageView
 from bot.errors import AccountError, CannotTellError, GoneError, Reach
-from bot.ports import Posted, Promise
+from bot.ports import Posted
 from bot.store.objects import KnownObject
 
 _CLOCK_SKEW = timedelta(minutes=5)  # between us and a service, when its history is searched

@@ -10,11 +10,12 @@ from functools import partial
 from bot.config.models import Config
 from bot.delivery.late_binding import owe_rebindings
 from bot.delivery.services import Services
+from bot.domain.capabilities import TicketState
 from bot.domain.objects import Bound, Marker, ObjectKey, ObjectKind, channel_of, family_of, instance_label
 from bot.domain.repairs import Held, Repair, RepairKind, compare, grouped, settle_duplicates
 from bot.errors import AccountError, IntegrationError
 from bot.judging.titles import pipeline_page_title
-from bot.ports import Chat, MarkedMessage, Page, Posted, Ticket, TicketState, Tracker, Wiki
+from bot.ports import Chat, MarkedMessage, Page, Posted, Ticket, Tracker, Wiki
 from bot.store import Database, incidents, objects, outbox, stale_texts
 from bot.store.batches import in_pieces
 from bot.store.objects import KnownObject

@@ -8,6 +8,7 @@ from typing import assert_never
 from bot.delivery.attachments import chart_file, csv_file, text_file
 from bot.delivery.attempt import Attempt, Done
 from bot.delivery.refused_fields import refused_in, without
+from bot.domain.capabilities import TicketState
 from bot.domain.effects import (
     AnswerComment,
     AssignTicket,
@@ -35,7 +36,7 @@ from bot.domain.views import (
     Unset,
 )
 from bot.errors import FieldsRefusedError, FullError
-from bot.ports import RemoteLink, Ticket, TicketDraft, TicketState
+from bot.ports import RemoteLink, Ticket, TicketDraft
 from bot.render.renderer import CommentText, TicketText
 from bot.runtime.log import get_logger
 

@@ -99,3 +99,11 @@ def mint_fire_id(pipeline: str, due_at: datetime, confirms: str | None = None, a
     again = (str(attempt),) if attempt else ()
     text = "\x1f".join((pipeline, due_at.astimezone(UTC).isoformat(), confirms or "", *again))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+_FIRST_INSTANCE = "herald"  # as config has it without a word
+
+
+def name_on_cluster(fire_id: str, instance: str) -> str:
+    """Name the job of a fire as clusters know it."""
+    return fire_id if instance in {"", _FIRST_INSTANCE} else f"{fire_id}-{instance}"

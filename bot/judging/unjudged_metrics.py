@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -42,7 +42,12 @@ class UnjudgedMetric:
 
 def find_unjudged(tx: Connection, pipeline: str) -> Iterator[UnjudgedMetric]:
     """Yield what cannot be judged in each of the pipeline's series."""
-    for newest in runs.latest_of_each(tx, pipeline):
+    return unjudged_of(tx, runs.latest_of_each(tx, pipeline))
+
+
+def unjudged_of(tx: Connection, latest: Iterable[JudgedRun]) -> Iterator[UnjudgedMetric]:
+    """Yield what cannot be judged in series of which these are the latest runs."""
+    for newest in latest:
         last = _newest_of_metrics(tx, newest)
         for finding in unjudged(last.findings):
             since = None if finding.is_unheard_of else first_unjudged(tx, last, finding.metric)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+from bot.domain.capabilities import TextForm
 from bot.domain.judge.findings import Outcome
 from bot.domain.objects import Bound
 from bot.domain.page_views import IncidentDetail
 from bot.domain.rerun_answers import Cause
 from bot.domain.views import View
-from bot.ports import TextForm
 from bot.preview import samples
 from bot.render.renderer import JudgedView
 from bot.text.locales import Locale

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from sqlalchemy import Connection
 
 from bot.config.models import Config
+from bot.domain.capabilities import TextForm
 from bot.domain.effects import Effect
 from bot.domain.views import View, links_of
-from bot.ports import TextForm
 from bot.preview.cases import Case
 from bot.reports.digest import compose_digest
 from bot.reports.reader import Readable

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from bot.config.models import Config
 from bot.config.services import SERVICES
+from bot.domain.capabilities import TextForm
 from bot.errors import HeraldError
-from bot.ports import TextForm
 from bot.preview.cases import Case
 from bot.preview.page import Around, compose_page, pictures_of
 from bot.preview.texts import Readers, Sheet, sheets_of

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from bot.domain.capabilities import TextForm
 from bot.domain.message import MessageDocument
 from bot.domain.page_views import IncidentDetail
 from bot.domain.views import (
@@ -26,7 +27,6 @@ from bot.domain.views import (
     UmbrellaView,
     VerdictView,
 )
-from bot.ports import TextForm
 from bot.preview.cases import Case
 from bot.render import form as forms
 from bot.render.form import Form

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from bot.ports import TextForm
+from bot.domain.capabilities import TextForm
 
 TICKET_TITLE_CHARS = 254  # Jira: `Summary must be less than 255 characters`
 Rooms = tuple[tuple[int, int], ...]

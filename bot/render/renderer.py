@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from bot.domain.capabilities import TextForm
 from bot.domain.judge.findings import Outcome
 from bot.domain.message import MessageDocument
 from bot.domain.objects import Bound
@@ -48,7 +49,6 @@ from bot.domain.views import (
     VerdictView,
 )
 from bot.errors import TemplateError, abridge
-from bot.ports import TextForm
 from bot.render.fitting import checked, clean_title, cut_lines, fits_paragraphs, shortened, size_of, tidy, units
 from bot.render.form import (
     ANSWER_TEXT,

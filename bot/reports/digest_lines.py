@@ -28,7 +28,7 @@ from bot.domain.rules import Rule
 from bot.domain.views import DigestKind, DigestLine, DigestPart, ExplanationView
 from bot.judging.facts import rules_in_force
 from bot.judging.titles import series_title
-from bot.judging.unjudged_metrics import find_unjudged, first_unjudged
+from bot.judging.unjudged_metrics import first_unjudged, unjudged_of
 from bot.judging.views.answer import RuleNaming
 from bot.judging.views.metric_rows import metric_row, spoken_name
 from bot.judging.views.verdict import cluster_of, concerns_whole_runs
@@ -193,8 +193,9 @@ class LineGathering:
         """Yield metrics that cannot be judged and of which no incident speaks: they may have fallen."""
         opened = [i for _, i in self._incidents(IncidentState.OPEN) if i.kind is Kind.INVALID]
         told = {(incident.series, metric) for incident in opened for metric in incident.metrics}
+        newest = runs.latest_by_pipeline(self.tx)
         for name, section in self.herald.config.pipeline.items():
-            for each in find_unjudged(self.tx, name):
+            for each in unjudged_of(self.tx, newest.get(name, ())):
                 key = each.last.series, each.finding.metric
                 if key in told and each.since is not None:
                     continue

@@ -9,8 +9,7 @@ from enum import StrEnum
 from sqlalchemy import Connection
 
 from bot.config.models import Config
-from bot.domain.fires import Fire, Standing
-from bot.ports import name_on_cluster
+from bot.domain.fires import Fire, Standing, name_on_cluster
 from bot.store import fires
 
 

@@ -16,7 +16,7 @@ from bot.domain.incidents import Incident, IncidentState
 from bot.domain.judged_run import JudgedRun
 from bot.domain.objects import Bound, Marker, ObjectKey, ObjectKind
 from bot.domain.rerun_troubles import RerunTrouble
-from bot.judging.unjudged_metrics import UnjudgedMetric, find_unjudged
+from bot.judging.unjudged_metrics import UnjudgedMetric, unjudged_of
 from bot.pipeline.scheduling import next_due_times
 from bot.reports.jobs_at_work import JobAtWork, jobs_at_work
 from bot.reports.reader import Readable
@@ -114,22 +114,24 @@ def overview(herald: Readable, limit: int | None = None) -> Overview:
         jobs = jobs_at_work(tx, config, herald.around.clock())
         reruns = tuple(_rerun(tx, fire) for fire in waiting if fire.is_rerun)
         failed = tuple(_failed(tx, herald.around.clock() - _LATELY))
-        judged = runs.pipelines_with_runs(tx)  # of a thousand, those that have none are not asked for them one by one
-        latest = {name: runs.latest(tx, name) if name in judged else None for name in config.pipeline}
+        newest = runs.latest_by_pipeline(tx)  # at once: a thousand pipelines are not asked for one by one
+        found = {name: _latest(tx, name, newest[name]) for name in config.pipeline if name in newest}
+        latest = {name: last for name, last in found.items() if last is not None}
         main = {name: next(iter(pipeline.metrics)) for name, pipeline in config.pipeline.items()}
+        values = runs.newest_values(tx, {last.series: main[name] for name, last in latest.items()}, VALUES_SHOWN)
         seen = tuple(
             PipelineOverview(
                 name,
-                latest[name],
+                latest.get(name),
                 due.get(name),
                 pipeline.schedule.after if pipeline.schedule is not None else None,
                 tuple(standing.get(name, ())),
                 counts.get(name, 0),
                 tuple(set_aside.get(name, ())),
-                tuple(find_unjudged(tx, name)) if name in judged else (),
+                tuple(unjudged_of(tx, newest.get(name, ()))),
                 seen_when.get(name),
                 main[name],
-                _newest_values(tx, latest[name], main[name]),
+                tuple(values[latest[name].series]) if name in latest else (),
             )
             for name, pipeline in config.pipeline.items()
         )
@@ -173,8 +175,10 @@ def _failed(tx: Connection, since: datetime) -> Iterable[WaitingRerun]:
             yield replace(_rerun(tx, fire), trouble=trouble)
 
 
-def _newest_values(tx: Connection, last: JudgedRun | None, metric: str) -> tuple[float, ...]:
-    return () if last is None else tuple(runs.newest_values(tx, last.series, metric, VALUES_SHOWN))
+def _latest(tx: Connection, name: str, of_series: Sequence[JudgedRun]) -> JudgedRun | None:
+    """Return the newest of the latest runs of a pipeline's series; an earlier one where none of them can be read."""
+    newest = max(of_series, key=lambda judged: (judged.run.ended, judged.run.run_id), default=None)
+    return runs.latest(tx, name) if newest is None else newest
 
 
 def filed_since(herald: Readable, name: str, started: datetime) -> Sequence[OpenIncident]:

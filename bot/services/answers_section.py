@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Protocol, Self, runtime_checkable
 
 from pydantic import AfterValidator, Field, model_validator
 
 from bot.domain.rules import RuleKind
-from bot.ports import Resolution, Speakers
 from bot.sections import Duration, Section
+
+if TYPE_CHECKING:
+    from bot.ports import Resolution, Speakers
 
 _SHORTEST_ROUND = timedelta(seconds=10)  # a search of the tracker each
 
@@ -53,6 +55,8 @@ class PeopleSection(Section):
 
     @property
     def speakers(self) -> Speakers:
+        from bot.ports import Speakers  # every command reads the configuration, and few listen to anyone
+
         return Speakers(frozenset(self.accounts), frozenset(self.groups), frozenset(self.roles))
 
 

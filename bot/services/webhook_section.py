@@ -7,13 +7,13 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from bot.sections import Duration, Language, Section
+from bot.sections import Duration, Language, Secret, Section
 
 
 class HookSection(Section):
     """A webhook of one place: whatever channels pipelines name, all of them are that place."""
 
-    webhook_url: SecretStr  # whoever has it can post: a secret
+    webhook_url: Secret  # whoever has it can post: a secret
     locales: dict[str, Language] = Field(default_factory=dict)  # of single channels, as pipelines name them
     delivery: Literal["at_most_once", "at_least_once"] = "at_most_once"  # where nobody knows whether it was posted
     timeout: Duration = timedelta(seconds=20)

@@ -13,8 +13,7 @@ from sqlalchemy import Connection, Row, and_, case, func, or_, select
 from bot.domain.objects import channel_of
 from bot.store.effect_json import load_effect
 from bot.store.objects import lane_prefix
-from bot.store.outbox import rows_outstanding
-from bot.store.owed import HELD, EffectState, Owed, ParkedFor, read_owed
+from bot.store.owed import HELD, EffectState, Owed, ParkedFor, read_owed, rows_outstanding
 from bot.store.tables import outbox
 
 _OUTSTANDING = (EffectState.PARKED, EffectState.PENDING)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from bot.domain.effects import BY_KIND, Effect
 from bot.domain.objects import ObjectKey
 from bot.store.codec import dump, load
+
+if TYPE_CHECKING:
+    from bot.domain.effects import Effect
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,8 @@ def load_effect(text: str) -> Effect:
 
 
 def effect_class(kind: str) -> type[Effect]:
+    from bot.domain.effects import BY_KIND  # all that there is, with all that they show
+
     if kind not in BY_KIND:
         raise ValueError(f"{kind!r} is not one of {sorted(BY_KIND)}")
     return BY_KIND[kind]

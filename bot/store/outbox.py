@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
-from heapq import merge
 from typing import Any
 
 from sqlalchemy import (
     Connection,
     Row,
-    Select,
     and_,
     func,
     or_,
@@ -31,11 +29,11 @@ from bot.domain.effects import (
 )
 from bot.domain.objects import ObjectKey
 from bot.domain.views import View
-from bot.store.batches import AT_ONCE, in_pieces
+from bot.store.batches import in_pieces
 from bot.store.codec import dump
 from bot.store.effect_json import dump_effect, load_effect
 from bot.store.objects import known_objects
-from bot.store.owed import EffectState, Owed, ParkedFor, read_row
+from bot.store.owed import EffectState, Owed, ParkedFor, read_row, rows_outstanding
 from bot.store.tables import outbox
 from bot.store.upsert import insert_unless_there
 
@@ -153,20 +151,6 @@ def outstanding(tx: Connection) -> Sequence[Owed]:
 def each_outstanding(tx: Connection) -> Iterator[Owed]:
     """Yield what is owed or parked, oldest first, reading some of it at a time."""
     return map(read_row, rows_outstanding(tx, select(outbox)))
-
-
-def rows_outstanding(tx: Connection, query: Select[Any]) -> Iterator[Row[Any]]:
-    """Yield the rows of what is owed or parked, oldest first, reading some of them at a time."""
-    both = (_rows_in(tx, query, state) for state in (EffectState.PARKED, EffectState.PENDING))
-    return merge(*both, key=lambda row: row.seq)
-
-
-def _rows_in(tx: Connection, query: Select[Any], state: EffectState) -> Iterator[Row[Any]]:
-    last = 0
-    ordered = query.where(outbox.c.state == state).order_by(outbox.c.seq).limit(AT_ONCE)
-    while rows := tx.execute(ordered.where(outbox.c.seq > last)).all():
-        yield from rows
-        last = rows[-1].seq
 
 
 def find(tx: Connection, seq: int) -> Owed | None:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from heapq import merge
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import (
-    Row,
-)
+from sqlalchemy import Connection, Row, Select
 
-from bot.domain.effects import Effect
 from bot.domain.objects import ObjectKey
-from bot.domain.views import View
+from bot.store.batches import AT_ONCE
 from bot.store.codec import load
 from bot.store.effect_json import effect_class, load_effect
+from bot.store.tables import outbox
+
+if TYPE_CHECKING:  # most of what looks only counts, and needs no effect there is
+    from bot.domain.effects import Effect
+    from bot.domain.views import View
 
 
 class EffectState(StrEnum):
@@ -121,3 +124,17 @@ def _effect(row: Row[Any]) -> Effect:
         kind = row.kind
         target = ObjectKey.read(row.lane.removesuffix(f"/{kind}"))
         return effect_class(kind)(target, row.effect_id.removeprefix(f"{kind}:{target}:"), row.incident_id)
+
+
+def rows_outstanding(tx: Connection, query: Select[Any]) -> Iterator[Row[Any]]:
+    """Yield the rows of what is owed or parked, oldest first, reading some of them at a time."""
+    both = (_rows_in(tx, query, state) for state in (EffectState.PARKED, EffectState.PENDING))
+    return merge(*both, key=lambda row: row.seq)
+
+
+def _rows_in(tx: Connection, query: Select[Any], state: EffectState) -> Iterator[Row[Any]]:
+    last = 0
+    ordered = query.where(outbox.c.state == state).order_by(outbox.c.seq).limit(AT_ONCE)
+    while rows := tx.execute(ordered.where(outbox.c.seq > last)).all():
+        yield from rows
+        last = rows[-1].seq

@@ -6,11 +6,12 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import groupby, islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select, tuple_, update
 
 from bot.domain.checkpoints import MARK_EVERY, REPLAYED, Checkpoint
 from bot.domain.incidents import SeriesKey
@@ -27,6 +28,7 @@ from bot.store.tables import runs, series_states
 _KEPT = 512  # runs
 _NEWEST_FIRST = runs.c.ended_at.desc(), runs.c.run_id.desc()
 _MARKED = REPLAYED + 2 * MARK_EVERY  # runs
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _SPARE = 5  # runs to take the latest from, should it be one that cannot be read
 
 log = get_logger(__name__)
@@ -134,10 +136,24 @@ def recent(
     return list(_readable(reversed(rows)))
 
 
-def newest_values(tx: Connection, series: SeriesKey, metric: str, limit: int) -> list[float]:
-    """Return what the latest runs of a series have of a metric, oldest first; NaN where one lacks it."""
-    query = select(runs.c.run).where(*_of(series)).order_by(*_NEWEST_FIRST).limit(limit)
-    return [value_in(text, metric) for text in tx.scalars(query)][::-1]
+def newest_values(tx: Connection, metrics: Mapping[SeriesKey, str], limit: int) -> Mapping[SeriesKey, Sequence[float]]:
+    """Return what the latest runs of each series have of its metric, oldest first; NaN where one lacks it."""
+    of, found = runs.alias(), {}
+    for some in in_pieces(metrics):
+        wanted = tuple_(runs.c.pipeline, runs.c.series).in_([(series.pipeline, series.series) for series in some])
+        each = select(runs.c.pipeline, runs.c.series).where(wanted).distinct().subquery()
+        ends = select(of.c.ended_at).where(of.c.pipeline == each.c.pipeline, of.c.series == each.c.series)
+        first = ends.order_by(of.c.ended_at.desc()).limit(1).offset(limit - 1).scalar_subquery()  # none: it has fewer
+        theirs = runs.c.pipeline == each.c.pipeline, runs.c.series == each.c.series
+        query = select(runs.c.pipeline, runs.c.series, runs.c.run).join(each, and_(*theirs))
+        rows = tx.execute(
+            query.where(runs.c.ended_at >= func.coalesce(first, _LONG_AGO)).order_by(
+                runs.c.pipeline, runs.c.series, *_NEWEST_FIRST
+            )
+        )
+        for key, newest in groupby(rows, key=lambda row: SeriesKey(row.pipeline, row.series)):
+            found[key] = [value_in(row.run, metrics[key]) for row in islice(newest, limit)][::-1]
+    return found
 
 
 def value_in(text: str, metric: str) -> float:
@@ -225,11 +241,6 @@ def latest_with(tx: Connection, pipeline: str, outcome: Outcome, since: datetime
     return list(_readable(tx.execute(query.order_by(runs.c.ended_at, runs.c.run_id))))
 
 
-def pipelines_with_runs(tx: Connection) -> frozenset[str]:
-    """Return the pipelines of which any run is judged."""
-    return frozenset(tx.scalars(select(runs.c.pipeline).distinct()))
-
-
 def latest(tx: Connection, pipeline: str) -> JudgedRun | None:
     query = select(runs).where(runs.c.pipeline == pipeline).order_by(*_NEWEST_FIRST).limit(_SPARE)
     return next(_readable(tx.execute(query).all()), None)
@@ -242,6 +253,17 @@ def latest_of_each(tx: Connection, pipeline: str) -> Sequence[JudgedRun]:
     newest = select(ranked.c.run_id).where(ranked.c.place == 1)
     query = select(runs).where(runs.c.pipeline == pipeline, runs.c.run_id.in_(newest))
     return list(_readable(tx.execute(query.order_by(runs.c.series))))
+
+
+def latest_by_pipeline(tx: Connection) -> Mapping[str, Sequence[JudgedRun]]:
+    """Return the latest run of each series of every pipeline of which any run is judged, in one go."""
+    each = select(runs.c.pipeline, runs.c.series).distinct().subquery()
+    of = runs.alias()
+    newest = select(of.c.run_id).where(of.c.pipeline == each.c.pipeline, of.c.series == each.c.series)
+    its_id = newest.order_by(of.c.ended_at.desc(), of.c.run_id.desc()).limit(1).scalar_subquery()
+    query = select(runs).join(each, and_(runs.c.pipeline == each.c.pipeline, runs.c.run_id == its_id))
+    rows = tx.execute(query.order_by(runs.c.pipeline, runs.c.series)).all()
+    return {pipeline: list(_readable(some)) for pipeline, some in groupby(rows, key=lambda row: str(row.pipeline))}
 
 
 def count(tx: Connection, pipeline: str) -> int:

@@ -10,6 +10,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.measure import Measurement
+from rich.segment import Segment, Segments
 from rich.table import Table
 from rich.text import Text
 
@@ -55,19 +56,16 @@ class Stacking:
         if all("\n" not in cell.plain for row in rows for cell in row):
             wide = [max(map(cell_len, column)) for column in zip(self._headers, *_plain(rows), strict=True)]
             if sum(wide) + 3 * len(wide) + 1 <= console.width:
-                drawn = Text("\n").join(self._lines(rows, wide, box.HEAVY_HEAD.substitute(console.options)))
-                console.print(drawn, soft_wrap=True, highlight=False)
+                _print_lines(self._lines(rows, wide, box.HEAVY_HEAD.substitute(console.options)), console)
                 return
             fits_bare = sum(wide) + len(wide) - 1 <= console.width  # or rich need not measure a thousand rows
-        elif _print_table(self._table(), console):
+        elif _print_table(self._table(rows), console):
             return
         else:
             fits_bare = True
-        if fits_bare and _print_table(self._table(), console, is_bare=True):
+        if fits_bare and _print_table(self._table(rows), console, is_bare=True):
             return
-        lines = [line for stack in self._stacks() for line in stack]
-        if lines:
-            console.print(Text("\n").join(lines), soft_wrap=True, highlight=False)
+        _print_lines((line for row in rows for line in self._stack(row)), console)
 
     def _lines(self, rows: Sequence[Sequence[Text]], wide: Sequence[int], frame: box.Box) -> Iterable[Text]:
         """Draw what rich's table would be, a line at a time: of a thousand rows that takes a tenth of the time."""
@@ -81,25 +79,23 @@ class Stacking:
                 yield Text(frame.get_row(outer, "row"))
         yield Text(frame.get_bottom(outer))
 
-    def _table(self) -> Table:
+    def _table(self, rows: Sequence[Sequence[Text]]) -> Table:
         table = Table(*self._headers)
-        for number, row in enumerate(self._rows, 1):
-            table.add_row(*map(_text, row), end_section=number in self._sections)
+        for number, row in enumerate(rows, 1):
+            table.add_row(*row, end_section=number in self._sections)
         return table
 
-    def _stacks(self) -> Iterable[list[Text]]:
-        """Yield the lines of each row: its first cell as a heading, then the others with their headers."""
+    def _stack(self, row: Sequence[Text]) -> Iterable[Text]:
+        """Yield the lines of a row: its first cell as a heading, then the others with their headers."""
         width = max(map(len, self._headers[1:]), default=0)
-        for row in self._rows:
-            first, *others = map(_text, row)
-            if self._first and first.plain:
-                first = Text(f"{self._first} ") + first
-            first.stylize("bold")
-            told = zip(self._headers[1:], others, strict=False)
-            yield [
-                *([first] if first.plain else []),
-                *(line for name, cell in told if cell.plain for line in _named(f"  {name:<{width}}", cell)),
-            ]
+        first, *others = row
+        if first.plain:
+            heading = Text(f"{self._first} " if self._first else "").append_text(first)
+            heading.stylize("bold")
+            yield heading
+        for name, cell in zip(self._headers[1:], others, strict=False):
+            if cell.plain:
+                yield from _named(f"  {name:<{width}}", cell)
 
 
 def print_pairs(console: Console, pairs: Iterable[tuple[str, str]]) -> None:
@@ -113,6 +109,15 @@ def print_pairs(console: Console, pairs: Iterable[tuple[str, str]]) -> None:
     width = max((len(name) for name, _ in told), default=0)
     for name, cell in told:
         console.print(*_named(f"{name:<{width}}", cell), sep="\n", soft_wrap=True, highlight=False)
+
+
+def _print_lines(lines: Iterable[Text], console: Console) -> None:
+    """Print lines of any length as they are; rich would take a text of thousands of lines apart before."""
+    segments: list[Segment] = []
+    for line in lines:
+        line.expand_tabs(console.tab_size)
+        segments += line.render(console, end="\n")
+    console.print(Segments(segments), soft_wrap=True, end="")
 
 
 def _print_table(table: Table, console: Console, *, is_bare: bool = False) -> bool:
@@ -139,8 +144,9 @@ def _plain(rows: Iterable[Iterable[Text]]) -> Iterable[list[str]]:
 
 def _named(name: str, cell: Text) -> Iterable[Text]:
     """Yield a cell's lines behind its name."""
-    for number, line in enumerate(cell.split("\n")):
-        yield Text(f"{name if number == 0 else ' ' * len(name)}  ") + line
+    lines = cell.split("\n") if "\n" in cell.plain else (cell,)
+    for number, line in enumerate(lines):
+        yield Text(f"{name if number == 0 else ' ' * len(name)}  ").append_text(line)
 
 
 def _text(cell: str) -> Text:

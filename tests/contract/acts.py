@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from bot.domain.capabilities import TicketState
 from bot.domain.message import MessageDocument
 from bot.errors import IntegrationError
-from bot.ports import Attachment, PageDraft, Posted, RemoteLink, TicketDraft, TicketState
+from bot.ports import Attachment, PageDraft, Posted, RemoteLink, TicketDraft
 from bot.services.confluence.config import ConfluenceSection
 from bot.services.confluence.wiki import ConfluenceWiki
 from bot.services.jira.config import JiraSection

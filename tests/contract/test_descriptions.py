@@ -14,9 +14,10 @@ import pytest
 import requests
 from openapi_core.exceptions import OpenAPIError
 
+from bot.domain.capabilities import TicketState
 from bot.domain.message import MessageDocument
 from bot.errors import IntegrationError
-from bot.ports import Attachment, PageDraft, RemoteLink, Speakers, Ticket, TicketDraft, TicketState
+from bot.ports import Attachment, PageDraft, RemoteLink, Speakers, Ticket, TicketDraft
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service
 from bot.services.checks import TicketWants
 from bot.services.confluence.checks import check_confluence

@@ -9,9 +9,10 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from bot.domain.capabilities import TicketState
 from bot.domain.rules import Person
 from bot.errors import AccountError, FullError, PermanentError, RetryableError
-from bot.ports import Speakers, TicketDraft, TicketState
+from bot.ports import Speakers, TicketDraft
 from bot.sandbox import Resolution, RunningSandbox, Service
 from bot.services.jira.config import JiraSection
 from bot.services.jira.ticket_answers import JiraTicketAnswers

@@ -10,8 +10,9 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from bot.domain.capabilities import TicketState
 from bot.errors import AccountError, MissingError, PermanentError, RetryableError
-from bot.ports import Attachment, RemoteLink, TicketDraft, TicketState
+from bot.ports import Attachment, RemoteLink, TicketDraft
 from bot.services.jira.config import JiraSection
 from bot.services.jira.tracker import JiraTracker
 from tests.contract.breakable import DROP, Breakable, Reply, Request, answer, breakable

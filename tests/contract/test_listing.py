@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from bot.domain.capabilities import TicketState
 from bot.domain.message import MessageDocument
-from bot.ports import MarkedTicket, PageDraft, TicketDraft, TicketState
+from bot.ports import MarkedTicket, PageDraft, TicketDraft
 from bot.sandbox import RunningSandbox
 from tests.contract import benches
 from tests.contract.benches import ChatBench, TrackerBench, WikiBench

@@ -10,9 +10,10 @@ import pytest
 import requests
 
 from bot.connections import to_chat
+from bot.domain.capabilities import Promise
 from bot.domain.message import MessageDocument
 from bot.errors import AccountError, GoneError, IntegrationError, MissingError, PermanentError, Reach, RetryableError
-from bot.ports import Attachment, Posted, Promise
+from bot.ports import Attachment, Posted
 from bot.preview import samples
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service, serve
 from bot.text.escape import to_markdown

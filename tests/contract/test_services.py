@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bot.domain.capabilities import TicketState
 from bot.domain.message import MessageDocument
 from bot.errors import AccountError, PermanentError, RetryableError
-from bot.ports import Attachment, PageDraft, TicketDraft, TicketState
+from bot.ports import Attachment, PageDraft, TicketDraft
 from bot.render.form import TICKET_TITLE_CHARS
 from bot.sandbox import Fault, FaultKind, Resolution, RunningSandbox, Service
 from bot.services.webhook.chat import WebhookChat

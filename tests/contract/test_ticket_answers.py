@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from bot.ports import Speakers, TicketDraft, TicketState
+from bot.domain.capabilities import TicketState
+from bot.ports import Speakers, TicketDraft
 from tests.contract.answer_benches import AnswersBench, now
 
 FAMILY = "herald-team"

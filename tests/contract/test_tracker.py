@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from bot.domain.capabilities import TicketState
 from bot.errors import PermanentError, RetryableError
-from bot.ports import Attachment, RemoteLink, TicketDraft, TicketState
+from bot.ports import Attachment, RemoteLink, TicketDraft
 from tests.contract.benches import TrackerBench
 
 MARKER = "herald-team-4f1a-0-1"

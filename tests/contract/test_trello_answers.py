@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from bot.domain.capabilities import TicketState
 from bot.domain.rules import RuleKind
-from bot.ports import Speakers, TicketDraft, TicketState
+from bot.ports import Speakers, TicketDraft
 from bot.sandbox import RunningSandbox, Service
 from bot.services.answers_section import AnswersSection
 from tests.contract.answer_benches import TrelloPerson, now, trello_answers

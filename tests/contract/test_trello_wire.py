@@ -10,8 +10,9 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from bot.domain.capabilities import TicketState
 from bot.errors import MissingError, RetryableError
-from bot.ports import Attachment, RemoteLink, TicketDraft, TicketState
+from bot.ports import Attachment, RemoteLink, TicketDraft
 from bot.services.trello.config import TrelloSection
 from bot.services.trello.tracker import TrelloTracker
 from tests.contract.breakable import Breakable, Reply, Request, answer, breakable

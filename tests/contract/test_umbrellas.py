@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from bot.domain.capabilities import TicketState
 from bot.domain.incidents import IncidentState
-from bot.ports import TicketState
 from tests.contract.benches import TrackerBench
 from tests.unit.cycle_bench import GOOD, Bench
 

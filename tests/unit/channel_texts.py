@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
+from bot.domain.capabilities import TextForm
 from bot.domain.message import MessageDocument
-from bot.ports import TextForm
 from bot.services.dingtalk.config import DingtalkSection
 from bot.services.dingtalk.markdown import build_markdown as build_dingtalk_text
 from bot.services.feishu.card import build_card as build_feishu_card

@@ -2,9 +2,9 @@
 
 import pytest
 
+from bot.domain.capabilities import TicketState
 from bot.domain.effects import AnswerComment, AnswerInThread, ReopenTicket
 from bot.domain.views import AnswerKind, AnswerPart, AnswerView
-from bot.ports import TicketState
 from tests.unit.delivery_bench import Bench
 from tests.unit.state_samples import INCIDENT, MESSAGE, TICKET, open_ticket, resolve, tell
 

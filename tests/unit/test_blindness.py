@@ -18,10 +18,11 @@ from bot.cli.output.status import print_status
 from bot.config.models import Config
 from bot.delivery.services import Services
 from bot.domain.blindness import Look, Visibility, find_blindness, missed, saw, visibility
+from bot.domain.capabilities import TicketState
 from bot.domain.judge import Finding, Outcome, Reason
 from bot.domain.runs import Run, RunStatus
 from bot.errors import RunStoreError
-from bot.ports import Experiment, TicketState
+from bot.ports import Experiment
 from bot.reports.digest import compose_digest, preview
 from bot.reports.overview import overview
 from bot.services.memory.chat import MemoryChat

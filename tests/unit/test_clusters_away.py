@@ -12,13 +12,14 @@ import pytest
 from bot.app import Herald, Surroundings, make_herald
 from bot.config.models import Config
 from bot.delivery.services import Services
+from bot.domain.capabilities import TicketState
 from bot.domain.cluster_outages import find_outages
 from bot.domain.fires import Fire, JobStanding, Standing
 from bot.domain.incidents import IncidentState, Kind
 from bot.domain.job_protocol import FIRE_TAG
 from bot.domain.runs import Run, RunStatus
 from bot.errors import ExecutorAwayError
-from bot.ports import Job, JobState, JobStatus, TicketState
+from bot.ports import Job, JobState, JobStatus
 from bot.reports.digest import compose_digest, preview
 from bot.reports.own_health import check_own_health
 from bot.services.memory.chat import MemoryChat

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, get_args, get_origin
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from bot.config.file import load_config
 from bot.config.models import Config
@@ -711,6 +711,21 @@ def test_a_token_that_cannot_be_sent_is_refused_without_being_shown(refusal, mon
     assert "executor.lab.token: " in words
     assert said in words
     assert "s3cret" not in words
+
+
+def test_every_secret_that_config_knows_is_read_as_one_line():
+    fields_by_name = {
+        f"{section.__name__}.{name}": field
+        for section in sections(Config)
+        for name, field in section.model_fields.items()
+        if "SecretStr" in str(field.annotation)
+    }
+    assert len(fields_by_name) > 12
+    for name, field in fields_by_name.items():
+        with pytest.raises(ValidationError, match="one line"):
+            pytest.fail(
+                name + str(TypeAdapter(Annotated[field.annotation, Field(), *field.metadata]).validate_python("a\nb"))
+            )
 
 
 @pytest.mark.parametrize("name", ["A B", "A;touch x", "1A", "", "A-B", "Ä"])

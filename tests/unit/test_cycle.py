@@ -8,13 +8,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from bot.domain.capabilities import TicketState
 from bot.domain.fires import FireState, mint_fire_id
 from bot.domain.incidents import IncidentState, Kind
 from bot.domain.job_protocol import FIRE_TAG
 from bot.domain.runs import DataCard, RunResult, RunStatus
 from bot.errors import ConfigError, RunStoreError
 from bot.executors.job_logs import log_in
-from bot.ports import Job, JobState, JobStatus, TicketState
+from bot.ports import Job, JobState, JobStatus
 from bot.store import fires, leases, runs
 from tests.unit.cycle_bench import EAGER, ENDED, GOOD, JOB, Bench
 from tests.unit.state_samples import MINUTE, NOON

@@ -24,6 +24,7 @@ from bot.delivery.attempt import TicketFields
 from bot.delivery.dispatcher import LEASE, Dispatcher
 from bot.delivery.drain_report import DrainReport
 from bot.delivery.services import Services
+from bot.domain.capabilities import ChatCapabilities, Promise, TicketState
 from bot.domain.effects import (
     AnswerComment,
     AnswerInThread,
@@ -41,7 +42,6 @@ from bot.domain.effects import (
 )
 from bot.domain.objects import ObjectKey
 from bot.errors import AccountError, PermanentError, Reach, RetryableError
-from bot.ports import ChatCapabilities, Promise, TicketState
 from bot.render.renderer import Renderer
 from bot.services.memory.chat import MemoryChat
 from bot.services.memory.tracker import MemoryTracker

@@ -15,6 +15,7 @@ from sqlalchemy import select
 from bot.delivery.dispatcher import IN_FLIGHT, LEASE
 from bot.delivery.drain_report import DrainReport
 from bot.delivery.services import Services
+from bot.domain.capabilities import ChatCapabilities, TicketState
 from bot.domain.effects import (
     AttachText,
     AttachToPage,
@@ -33,7 +34,6 @@ from bot.domain.views import (
     View,
 )
 from bot.errors import PermanentError, RetryableError, TemplateError
-from bot.ports import ChatCapabilities, TicketState
 from bot.runtime.deadline import seconds_left
 from bot.services.memory.chat import MemoryChat
 from bot.store import Database, claims, incidents, objects, outbox, tables

@@ -14,9 +14,9 @@ from sqlalchemy import select, update
 from bot.delivery import carrier, effect_table
 from bot.delivery.attempt import Attempt, TicketFields
 from bot.delivery.services import Services
+from bot.domain.capabilities import TicketState
 from bot.domain.effects import BY_KIND, EFFECTS, Effect, OpenTicket, PageEffect, TicketEffect
 from bot.errors import PermanentError
-from bot.ports import TicketState
 from bot.store import Database, outbox
 from bot.store.effect_json import dump_effect, effect_class, load_effect
 from bot.store.owed import EffectState, Owed

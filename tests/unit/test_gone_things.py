@@ -10,10 +10,11 @@ import requests
 
 from bot.delivery.attempt import TicketFields
 from bot.delivery.services import Services
+from bot.domain.capabilities import TicketState
 from bot.domain.effects import CommentTicket, OpenTicket, ReplyInThread, TellChannel
 from bot.domain.objects import ObjectKey, ObjectKind
 from bot.errors import AccountError, PermanentError, Reach
-from bot.ports import PageDraft, TicketDraft, TicketState
+from bot.ports import PageDraft, TicketDraft
 from bot.render.renderer import Renderer
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service
 from bot.services.memory.chat import MemoryChat

@@ -4,9 +4,10 @@ from datetime import timedelta
 
 import pytest
 
+from bot.domain.capabilities import TicketState
 from bot.domain.incidents import IncidentState
 from bot.domain.rules import Person
-from bot.ports import Resolution, TicketState
+from bot.ports import Resolution
 from bot.reports.digest import compose_digest, preview
 from tests.unit.cycle_bench import EAGER, GOOD, Bench
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from bot.domain.capabilities import TicketState
 from bot.domain.incidents import IncidentState, Kind, SeriesKey
-from bot.ports import TicketState
 from bot.store import incidents, runs
 from tests.unit.cycle_bench import EAGER, Bench
 from tests.unit.state_samples import NOON

@@ -23,12 +23,12 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import select
 
+from bot.domain.capabilities import TicketState
 from bot.domain.hush import keeps_quiet
 from bot.domain.incidents import IncidentState, SeriesKey
 from bot.domain.judge import SeriesState
 from bot.domain.rules import Person, Rule, RuleKind
 from bot.errors import RetryableError
-from bot.ports import TicketState
 from bot.services.memory.tracker import MemoryTicket
 from bot.store import Database, incidents, outbox, rules, runs
 from bot.store.tables import metadata

@@ -15,13 +15,14 @@ from bot.cli.output import outbox as output
 from bot.config.models import Config
 from bot.delivery.reconciliation import look, repair
 from bot.delivery.services import Services
+from bot.domain.capabilities import TicketState
 from bot.domain.effects import AttachText, AttachToTicket, PublishPage
 from bot.domain.incidents import IncidentState
 from bot.domain.message import MessageDocument
 from bot.domain.repairs import Held, RepairKind, settle_duplicates
 from bot.domain.views import ChartView, RunPageView
 from bot.errors import AccountError, PermanentError
-from bot.ports import PageDraft, Ticket, TicketDraft, TicketState
+from bot.ports import PageDraft, Ticket, TicketDraft
 from bot.services.memory.chat import MemoryChat
 from bot.services.memory.tracker import MemoryTicket, MemoryTracker
 from bot.services.memory.wiki import MemoryWiki

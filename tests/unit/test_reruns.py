@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from bot.cli.output.status import print_status
+from bot.domain.capabilities import TicketState
 from bot.domain.fires import FireState
 from bot.domain.incidents import IncidentState, Kind, SeriesKey
 from bot.domain.job_protocol import FIRE_TAG
 from bot.domain.recipes import Recipe
 from bot.domain.rerun_answers import Cause
 from bot.domain.runs import Run, RunResult
-from bot.ports import JobState, JobStatus, TicketState
+from bot.ports import JobState, JobStatus
 from bot.reports.overview import overview
 from bot.store import confirmations, fires, runs
 from tests.unit.cycle_bench import EAGER, GOOD, JOB, Bench

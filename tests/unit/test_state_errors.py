@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from bot.delivery.dispatcher import Dispatcher
+from bot.domain.capabilities import ChatCapabilities
 from bot.errors import RetryableError, StateError
-from bot.ports import ChatCapabilities
 from bot.services.memory.chat import MemoryChat
 from bot.store import Database
 from bot.store.owners import Owner

@@ -1,5 +1,6 @@
 """Herald's state, in SQLite and in PostgreSQL: fires, runs, incidents, leases, and what breaks it."""
 
+import math
 import os
 import sqlite3
 import subprocess
@@ -187,6 +188,36 @@ def test_recent_runs_are_the_latest_of_their_series_oldest_first(database):
         assert [j.run.run_id for j in runs.recent(tx, SERIES, 3)] == ["run2", "run3", "run4"]
         assert [j.run.run_id for j in runs.recent(tx, other, 3)] == ["other"]
         assert runs.count(tx, "search") == 6
+
+
+def test_the_latest_run_of_every_series_is_found_at_once_for_all_pipelines(database):
+    others = SeriesKey("search", "params.model=b"), SeriesKey("ads")
+    with database.begin() as tx:
+        for series in (SERIES, *others):
+            for i in range(3):
+                run_id = f"{series.pipeline}{series.series}-{i}"
+                runs.record(tx, judged(run_at(run_id, NOON + min(i, 1) * MINUTE), series=series))
+        found = runs.latest_by_pipeline(tx)
+        assert {name: [j.run.run_id for j in some] for name, some in found.items()} == {
+            "ads": ["ads-2"],
+            "search": ["search-2", "searchparams.model=b-2"],
+        }
+        assert found["search"] == runs.latest_of_each(tx, "search")
+
+
+def test_the_newest_values_of_many_series_come_oldest_first_and_no_more_than_asked_for(database):
+    few, none, without = SeriesKey("few"), SeriesKey("none"), SeriesKey("search", "params.model=b")
+    with database.begin() as tx:
+        for i in range(6):  # three end at the same moment
+            runs.record(tx, judged(run_at(f"run{i}", NOON + max(i, 2) * MINUTE, ndcg=float(i))))
+            runs.record(tx, judged(run_at(f"b{i}", NOON + i * MINUTE, recall=float(i)), series=without))
+        runs.record(tx, judged(run_at("only", NOON, mrr=0.5), series=few))
+        wanted = {SERIES: "ndcg", few: "mrr", none: "ndcg"}
+        assert runs.newest_values(tx, wanted, 4) == {SERIES: [2, 3, 4, 5], few: [0.5]}
+        assert runs.newest_values(tx, {SERIES: "ndcg"}, 9) == {SERIES: [0, 1, 2, 3, 4, 5]}
+        assert runs.newest_values(tx, {SERIES: "ndcg"}, 5) == {SERIES: [1, 2, 3, 4, 5]}
+        assert all(math.isnan(value) for value in runs.newest_values(tx, {without: "ndcg"}, 2)[without])
+        assert runs.newest_values(tx, {}, 9) == {}
 
 
 def test_only_accepted_runs_serve_as_baseline(database):

@@ -7,12 +7,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete
 
+from bot.domain.capabilities import TicketState
 from bot.domain.incidents import IncidentState
 from bot.domain.objects import Bound, Marker, ObjectKey, ObjectKind
 from bot.domain.rules import Person, Rule, RuleKind
 from bot.domain.tasks import task_of
 from bot.errors import RetryableError
-from bot.ports import Posted, TicketState
+from bot.ports import Posted
 from bot.reports.overview import overview
 from bot.serve.loop import Server
 from bot.serve.shutdown import Orders

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.domain.capabilities import TicketState
 from bot.domain.effects import LinkTicket, OpenUmbrella
 from bot.domain.incidents import IncidentState, SeriesKey
 from bot.domain.objects import Marker, ObjectKey, ObjectKind
 from bot.domain.umbrellas import Filed, gather, open_umbrella
-from bot.ports import TicketState
 from bot.store import filings, retention
 from bot.store.tables import filings as table
 from tests.unit.cycle_bench import GOOD, Bench

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, model_validator
 
 from bot.executors.cluster_section import ClusterSection, ClusterUrl
-from bot.sections import Duration, Section, Size
+from bot.sections import Duration, Secret, Section, Size
 
 LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"  # as RFC 1123 has it
 NAME = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"
@@ -54,7 +54,7 @@ class KubernetesSection(ClusterSection):
     kubeconfig: str = ""
     context: str = ""
     url: ClusterUrl | None = None
-    token: SecretStr = SecretStr("")
+    token: Secret = SecretStr("")
     ca_file: str = ""
     image: Annotated[str, Field(pattern=r"^\S+$")]
     workdir: str = ""  # of the image, where job.cwd starts

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from bot.executors.cluster_section import ClusterSection, ClusterUrl
 from bot.runtime.shown_addresses import without_user
-from bot.sections import Duration
+from bot.sections import Duration, Secret
 
 _SCHEMES = ("https", "s3", "gs", "azure", "abfss", "hdfs", "file", "gcs")
 
@@ -34,7 +34,7 @@ def _read_workdir(path: str) -> str:
 class RaySection(ClusterSection):
     kind: Literal["ray"] = "ray"
     url: ClusterUrl  # of the dashboard, which takes the jobs: http://head:8265
-    token: SecretStr = SecretStr("")  # empty: the cluster asks for none
+    token: Secret = SecretStr("")  # empty: the cluster asks for none
     timeout: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(seconds=30)  # of one request
     ca_file: str | None = None  # a private certificate authority, PEM
     working_dir: Annotated[str, AfterValidator(_read_package)] = ""  # a zip file that Ray unpacks for each job

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import SecretStr
-
-from bot.sections import ServiceSection
+from bot.sections import Secret, ServiceSection
 
 
 class ConfluenceSection(ServiceSection):
     kind: Literal["confluence"] = "confluence"
     deployment: Literal["cloud", "datacenter"] = "cloud"
     email: str | None = None
-    token: SecretStr
+    token: Secret
     space: str
     parent: str | None = None  # title of the page under which ours are made
 

@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from bot.domain.capabilities import ChatCapabilities, Promise, TextForm
 from bot.domain.message import MessageDocument
 from bot.domain.rate_limits import Allowance
 from bot.errors import MissingError, Reach
-from bot.ports import ChatCapabilities, Posted, Promise, Right, TextForm
+from bot.ports import Posted, Right
 from bot.services.dingtalk.config import DingtalkSection
 from bot.services.dingtalk.connection import DingtalkConnection
 from bot.services.dingtalk.markdown import build_markdown

@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 
 from pydantic import AnyHttpUrl, SecretStr
 
-from bot.ports import ChatCapabilities, TextForm
-from bot.sections import Language, ServiceSection, Url
+from bot.domain.capabilities import ChatCapabilities, TextForm
+from bot.sections import Language, Secret, ServiceSection, Url
 from bot.services.webhook_section import HookSection
 
 BUDGET = 18_000  # bytes of Markdown; a robot's request may have 20,000: open.dingtalk.com, custom-robot-access
@@ -21,7 +21,7 @@ class DingtalkSection(ServiceSection):
     kind: Literal["dingtalk"] = "dingtalk"
     url: Url = AnyHttpUrl("https://api.dingtalk.com")
     app_key: str  # the app's client id, which is its robot's code too
-    app_secret: SecretStr
+    app_secret: Secret
     robot_code: str = ""  # where it is another
     card_template: str = _MARKDOWN_CARD  # with the variables `title` and `markdown`
     locales: dict[str, Language] = {}  # languages of single groups
@@ -34,7 +34,7 @@ class DingtalkSection(ServiceSection):
 
 class DingtalkWebhookSection(HookSection):
     kind: Literal["dingtalk_webhook"] = "dingtalk_webhook"
-    signing_secret: SecretStr = SecretStr("")  # SEC…; empty: the robot asks for no signature
+    signing_secret: Secret = SecretStr("")  # SEC…; empty: the robot asks for no signature
 
     text_form: ClassVar[TextForm] = _TEXT_FORM
     # 20 messages a minute; above that a robot is silent for 10 minutes: open.dingtalk.com, custom-robot-access

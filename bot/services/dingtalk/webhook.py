@@ -7,9 +7,10 @@ import hashlib
 import hmac
 import time
 
+from bot.domain.capabilities import ChatCapabilities, Promise, TextForm
 from bot.domain.message import MessageDocument
 from bot.domain.rate_limits import Allowance
-from bot.ports import ChatCapabilities, Posted, Promise, TextForm
+from bot.ports import Posted
 from bot.services.coded_refusals import refusal_by_code
 from bot.services.dingtalk.config import DingtalkWebhookSection
 from bot.services.dingtalk.markdown import build_markdown

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from bot.domain.capabilities import ChatCapabilities, Promise, TextForm
 from bot.domain.message import MessageDocument
 from bot.domain.rate_limits import Allowance
-from bot.ports import ChatCapabilities, Posted, Promise, Right, TextForm
+from bot.ports import Posted, Right
 from bot.services.evidence import object_in, text_in
 from bot.services.feishu.card import build_card
 from bot.services.feishu.config import FeishuSection

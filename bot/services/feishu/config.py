@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 
 from pydantic import AnyHttpUrl, SecretStr
 
-from bot.ports import ChatCapabilities, TextForm
-from bot.sections import Language, ServiceSection, Url
+from bot.domain.capabilities import ChatCapabilities, TextForm
+from bot.sections import Language, Secret, ServiceSection, Url
 from bot.services.webhook_section import HookSection
 
 APP_BUDGET = 29_000  # bytes of a card; a request may have 30 KB: open.larkoffice.com, im-v1/message-card/patch
@@ -21,7 +21,7 @@ class FeishuSection(ServiceSection):
     kind: Literal["feishu"] = "feishu"
     url: Url = AnyHttpUrl("https://open.feishu.cn")  # Lark: https://open.larksuite.com
     app_id: str
-    app_secret: SecretStr
+    app_secret: Secret
     locales: dict[str, Language] = {}  # languages of single chats
 
     text_form: ClassVar[TextForm] = _TEXT_FORM
@@ -35,7 +35,7 @@ class FeishuSection(ServiceSection):
 
 class FeishuWebhookSection(HookSection):
     kind: Literal["feishu_webhook"] = "feishu_webhook"
-    signing_secret: SecretStr = SecretStr("")  # empty: the robot asks for no signature
+    signing_secret: Secret = SecretStr("")  # empty: the robot asks for no signature
 
     text_form: ClassVar[TextForm] = _TEXT_FORM
     # 100 messages a minute, 5 a second: open.feishu.cn, Custom bot usage guide

@@ -8,9 +8,10 @@ import hmac
 import time
 from typing import Any
 
+from bot.domain.capabilities import ChatCapabilities, Promise, TextForm
 from bot.domain.message import MessageDocument
 from bot.domain.rate_limits import Allowance
-from bot.ports import ChatCapabilities, Posted, Promise, TextForm
+from bot.ports import Posted
 from bot.services.coded_refusals import refusal_by_code
 from bot.services.evidence import json_in, number_in
 from bot.services.feishu.card import build_card

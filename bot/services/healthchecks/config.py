@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from pydantic import SecretStr
-
-from bot.sections import Duration, Section
+from bot.sections import Duration, Secret, Section
 
 
 class DeadManSection(Section):
     """Whom to tell that Herald is well; they raise the alarm where that stops."""
 
-    url: SecretStr  # often holds a token
+    url: Secret  # often holds a token
     every: Duration = timedelta(minutes=1)
     timeout: Duration = timedelta(seconds=10)
     ca_file: str | None = None

@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from bot.ports import Attachment, TicketState
+from bot.domain.capabilities import TicketState
+from bot.ports import Attachment
 from bot.services.evidence import UnprovenError, held_in, id_in, number_in, object_in, prove, rows_in, text_in
 
 Files = Mapping[str, frozenset[int]]  # sizes of a ticket's files by name; half a file has another

@@ -7,9 +7,10 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from bot.domain.capabilities import TicketState
 from bot.domain.checks import Check
 from bot.errors import AccountError, IntegrationError, PermanentError
-from bot.ports import Right, TicketState
+from bot.ports import Right
 from bot.services.checks import PROBE, TicketWants, check_clock, listed, unanswered, unsaid, walled
 from bot.services.evidence import held_in, json_in, prove, rows_in, text_in
 from bot.services.jira.answer_checks import check_answers

@@ -6,10 +6,8 @@ import re
 from datetime import timedelta
 from typing import Any, ClassVar, Literal
 
-from pydantic import SecretStr
-
-from bot.ports import TextForm, TicketState
-from bot.sections import Duration, Section, ServiceSection
+from bot.domain.capabilities import TextForm, TicketState
+from bot.sections import Duration, Secret, Section, ServiceSection
 from bot.services.answers_section import AnswersSection
 
 
@@ -34,7 +32,7 @@ class JiraSection(ServiceSection):
     kind: Literal["jira"] = "jira"
     deployment: Literal["cloud", "datacenter"] = "cloud"
     email: str | None = None  # with it, the token is an API token of this account; without, a personal access token
-    token: SecretStr
+    token: Secret
     project: str
     issue_type: str = "Bug"
     fields: dict[str, Any] = {}  # what else a new ticket needs, as Jira's REST API takes it

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+from bot.domain.capabilities import TicketState
 from bot.domain.rules import Person
-from bot.ports import Comment, Resolution, Speakers, Ticket, TicketReading, TicketState
+from bot.ports import Comment, Resolution, Speakers, Ticket, TicketReading
 from bot.services.clocks import CLOCKS_MAY_DIFFER
 from bot.services.evidence import held_in, id_in, moment_in, number_in, object_in, prove, rows_in, text_in
 from bot.services.jira.answers import counted, labels_of, mark_of, state_of

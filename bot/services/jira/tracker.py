@@ -9,18 +9,10 @@ from datetime import date, timedelta
 from functools import partial
 from typing import Any
 
+from bot.domain.capabilities import TextForm, TicketState
 from bot.domain.rate_limits import Allowance
 from bot.errors import AccountError, FullError, MissingError, PermanentError, Reach
-from bot.ports import (
-    Attachment,
-    MarkedTicket,
-    RemoteLink,
-    Right,
-    TextForm,
-    Ticket,
-    TicketDraft,
-    TicketState,
-)
+from bot.ports import Attachment, MarkedTicket, RemoteLink, Right, Ticket, TicketDraft
 from bot.services.evidence import created_in, nothing_in, rows_in, text_in
 from bot.services.jira.answers import (
     PROPERTY,

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from bot.domain.capabilities import TicketState
 from bot.errors import PermanentError
-from bot.ports import TicketState
 from bot.services.evidence import nothing_in
 from bot.services.jira.answers import easiest, resolution_for
 from bot.services.jira.config import JiraSection

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from email.utils import parseaddr
 
+from bot.domain.capabilities import ChatCapabilities, Promise, TextForm
 from bot.domain.message import MessageDocument
 from bot.domain.rate_limits import Allowance
 from bot.errors import PermanentError
-from bot.ports import ChatCapabilities, Posted, Promise, TextForm
+from bot.ports import Posted
 from bot.services.mail.config import MailSection
 from bot.services.mail.exchange import exchange
 from bot.services.mail.letter import write_letter

@@ -8,8 +8,8 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from bot.ports import ChatCapabilities, TextForm
-from bot.sections import Duration, Language, Section
+from bot.domain.capabilities import ChatCapabilities, TextForm
+from bot.sections import Duration, Language, Secret, Section
 
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 
@@ -21,7 +21,7 @@ class MailSection(Section):
     security: Literal["starttls", "tls", "none"] = "starttls"  # none: for a relay on this machine or network
     sender: str  # `Herald <herald@example.com>`
     user: str = ""  # empty: the server asks for none
-    password: SecretStr = SecretStr("")
+    password: Secret = SecretStr("")
     locales: dict[str, Language] = {}  # languages of single channels, which are addresses
     charts: bool = True  # whether the history chart goes with a message
     timeout: Duration = timedelta(seconds=30)  # of one step of the exchange

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from bot.domain.capabilities import TicketState
 from bot.domain.rules import Person
-from bot.ports import Comment, Posted, Speakers, TicketReading, TicketState
+from bot.ports import Comment, Posted, Speakers, TicketReading
 from bot.services.memory.chat import MemoryChat
 from bot.services.memory.faults import Faults
 from bot.services.memory.tracker import HERALD, MemoryTracker

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from bot.domain.capabilities import ChatCapabilities, Promise, TextForm
 from bot.domain.message import MessageDocument
 from bot.domain.rate_limits import Allowance
 from bot.errors import GoneError, PermanentError
-from bot.ports import Attachment, ChatCapabilities, MarkedMessage, Posted, Promise, Right, TextForm
+from bot.ports import Attachment, MarkedMessage, Posted, Right
 from bot.services.memory.faults import Faults
 
 _NOT_FOUND = 404

@@ -6,21 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 
+from bot.domain.capabilities import TextForm, TicketState
 from bot.domain.rate_limits import Allowance
 from bot.domain.rules import Person
 from bot.errors import FullError, PermanentError
-from bot.ports import (
-    Attachment,
-    Comment,
-    MarkedTicket,
-    RemoteLink,
-    Resolution,
-    Right,
-    TextForm,
-    Ticket,
-    TicketDraft,
-    TicketState,
-)
+from bot.ports import Attachment, Comment, MarkedTicket, RemoteLink, Resolution, Right, Ticket, TicketDraft
 from bot.services.memory.faults import Faults
 from bot.text.comment_lines import Markup
 

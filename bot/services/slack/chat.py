@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from bot.domain.capabilities import ChatCapabilities, Promise, TextForm
 from bot.domain.message import MessageDocument
 from bot.domain.rate_limits import Allowance
 from bot.errors import PermanentError, RetryableError
-from bot.ports import Attachment, ChatCapabilities, MarkedMessage, Posted, Promise, Right, TextForm
+from bot.ports import Attachment, MarkedMessage, Posted, Right
 from bot.services.block_kit import Message, build_message
 from bot.services.evidence import text_in
 from bot.services.paging import each_page

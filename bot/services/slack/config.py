@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import AnyHttpUrl, SecretStr, field_validator
+from pydantic import AnyHttpUrl, field_validator
 
-from bot.ports import ChatCapabilities, TextForm
-from bot.sections import Language, ServiceSection, Url
+from bot.domain.capabilities import ChatCapabilities, TextForm
+from bot.sections import Language, Secret, ServiceSection, Url
 from bot.services.answers_section import PeopleSection
 
 
 class SlackSection(ServiceSection):
     kind: Literal["slack"] = "slack"
-    token: SecretStr
+    token: Secret
     locales: dict[str, Language] = {}  # languages of single channels
     url: Url = AnyHttpUrl("https://slack.com/api")
     replies: bool = False  # whether repeats and recovery are also said in the thread, and answers there are read

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bot.domain.capabilities import ChatCapabilities, Promise, TextForm
 from bot.domain.message import MessageDocument
 from bot.domain.rate_limits import Allowance
 from bot.errors import MissingError, PermanentError
-from bot.ports import ChatCapabilities, Posted, Promise, TextForm
+from bot.ports import Posted
 from bot.services.evidence import prove
 from bot.services.hooks import Hook
 from bot.services.posting import PostingOnly

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from bot.ports import ChatCapabilities, TextForm
+from bot.domain.capabilities import ChatCapabilities, TextForm
 from bot.services.webhook_section import HookSection
 
 BUDGET = 27_000  # bytes; `The message size limit is 28 KB`, and the flow puts something around a card

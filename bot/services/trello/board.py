@@ -6,8 +6,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bot.domain.capabilities import TicketState
 from bot.errors import MissingError
-from bot.ports import TicketState
 from bot.services.trello.config import ListNames, TrelloSection
 from bot.services.trello.connection import TrelloConnection, TrelloList
 

@@ -6,10 +6,10 @@ import re
 from datetime import timedelta
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AnyHttpUrl, Field, SecretStr, field_validator, model_validator
+from pydantic import AnyHttpUrl, Field, field_validator, model_validator
 
-from bot.ports import TextForm
-from bot.sections import Duration, Section, ServiceSection, Url
+from bot.domain.capabilities import TextForm
+from bot.sections import Duration, Secret, Section, ServiceSection, Url
 from bot.services.answers_section import AnswersSection, PeopleSection
 
 MEMBERS = ("admin", "normal")  # kinds of a board's members who may write
@@ -36,8 +36,8 @@ MemberName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{3,100}$")]  # without 
 class TrelloSection(ServiceSection):
     kind: Literal["trello"] = "trello"
     url: Url = AnyHttpUrl("https://api.trello.com/1")
-    key: SecretStr  # of the app
-    token: SecretStr  # of the account that allowed the app in
+    key: Secret  # of the app
+    token: Secret  # of the account that allowed the app in
     board: str  # the board's id, or the letters after /b/ in its address
     lists: ListNames = ListNames()
     due: Duration | None = None  # a new card is due this long after it was made

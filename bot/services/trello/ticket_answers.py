@@ -9,8 +9,9 @@ from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urldefrag, urlsplit
 
+from bot.domain.capabilities import TicketState
 from bot.domain.rules import Person
-from bot.ports import Comment, Resolution, Speakers, Ticket, TicketReading, TicketState
+from bot.ports import Comment, Resolution, Speakers, Ticket, TicketReading
 from bot.services.clocks import CLOCKS_MAY_DIFFER
 from bot.services.evidence import held_in, id_in, moment_in, object_in, prove, rows_in, text_in
 from bot.services.paging import each_page

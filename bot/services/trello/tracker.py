@@ -8,18 +8,10 @@ from functools import partial
 from typing import Any
 from urllib.parse import urldefrag
 
+from bot.domain.capabilities import TextForm, TicketState
 from bot.domain.rate_limits import Allowance
 from bot.errors import AccountError, FieldsRefusedError, MissingError, PermanentError, own_words
-from bot.ports import (
-    Attachment,
-    MarkedTicket,
-    RemoteLink,
-    Right,
-    TextForm,
-    Ticket,
-    TicketDraft,
-    TicketState,
-)
+from bot.ports import Attachment, MarkedTicket, RemoteLink, Right, Ticket, TicketDraft
 from bot.services.evidence import held_in, id_in, moment_in, prove, text_in
 from bot.services.paging import each_page
 from bot.services.refusals import about_us, unless_gone

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bot.domain.capabilities import ChatCapabilities, Promise, TextForm
 from bot.domain.message import MessageDocument
 from bot.domain.rate_limits import Allowance
-from bot.ports import ChatCapabilities, Posted, Promise, TextForm
+from bot.ports import Posted
 from bot.services.block_kit import build_message
 from bot.services.evidence import held_in, json_in, nothing_in, prove
 from bot.services.hooks import Hook

@@ -5,15 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import ClassVar, Literal
 
-from pydantic import SecretStr
-
-from bot.ports import ChatCapabilities, TextForm
-from bot.sections import Duration, Language, Section
+from bot.domain.capabilities import ChatCapabilities, TextForm
+from bot.sections import Duration, Language, Secret, Section
 
 
 class WebhookSection(Section):
     kind: Literal["webhook"] = "webhook"
-    webhook_url: SecretStr  # whoever has it can post: a secret
+    webhook_url: Secret  # whoever has it can post: a secret
     locales: dict[str, Language] = {}  # languages of single channels, as pipelines name them
     delivery: Literal["at_most_once", "at_least_once"] = "at_most_once"  # where nobody knows whether it was posted
     timeout: Duration = timedelta(seconds=20)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bot.domain.capabilities import ChatCapabilities, Promise, TextForm
 from bot.domain.message import MessageDocument
 from bot.domain.rate_limits import Allowance
-from bot.ports import ChatCapabilities, Posted, Promise, TextForm
+from bot.ports import Posted
 from bot.services.coded_refusals import Coded, Meaning, refusal_by_code
 from bot.services.evidence import json_in, number_in
 from bot.services.hooks import Hook

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import ClassVar, Literal
 
-from bot.ports import ChatCapabilities, TextForm
+from bot.domain.capabilities import ChatCapabilities, TextForm
 from bot.services.webhook_section import HookSection
 
 BUDGET = 4096  # bytes of Markdown in UTF-8: developer.work.weixin.qq.com/document/path/91770
