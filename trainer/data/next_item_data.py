@@ -1,5 +1,6 @@
 """What users chose, read from whatever a job says: for a fit, or to ask what a user may want next."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar, assert_never
 
@@ -18,6 +19,7 @@ from trainer.jobs.schema import DataJob
 Ints = npt.NDArray[np.int64]
 Data = TypeVar("Data", InteractionsData, HistoriesData)
 NextItemData = DataJob | InteractionsData | HistoriesData
+ReadSnapshot = Callable[[NextItemData], Snapshot]
 
 
 def source_of(data: NextItemData) -> Path:

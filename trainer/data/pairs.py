@@ -1,6 +1,6 @@
 """Pairs of a query, or a user's text, and a product, judged: read, cleaned, split, checked for leaks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -95,6 +95,9 @@ class Pairs:
                 assert self.users is not None  # the job refuses it
                 users = (self.users[row] for row in rows.tolist())
                 return tuple(u or f"\x00{q}" for u, q in zip(users, self.names(rows, "query"), strict=True))
+
+
+ReadPairs = Callable[[PairsData], Pairs]
 
 
 def read_pairs(job: PairsData) -> Pairs:

@@ -2,29 +2,24 @@
 
 from typing import assert_never
 
-from trainer.data.pairs import Pairs
-from trainer.data.snapshot import Snapshot
+from trainer.data.readers import DataReaders
 from trainer.jobs.schema import AnyJob, NextItemJob, RelevanceJob, RetrievalJob
 from trainer.models.device import Device
 from trainer.task import Task
 
 
-def load_task(job: AnyJob, *, training: bool, device: Device, given: Pairs | Snapshot | None = None) -> Task:
-    """Load data and model, raising InputError for whatever a job cannot run with.
-
-    Data that are *given* stand for those that the job would read.
-    """
+def load_task(job: AnyJob, *, training: bool, device: Device, readers: DataReaders | None = None) -> Task:
+    """Load data and model, raising InputError for whatever a job cannot run with."""
     from trainer.models.saved_cross_encoder import as_tuned_judge
     from trainer.models.saved_encoder import as_tuned
     from trainer.tasks.adaptation import check_adaptable, check_memory_to_adapt, known_texts
 
-    adapts = job.adapt if training else None
+    adapts, readers = job.adapt if training else None, readers or DataReaders()
     match job:
         case NextItemJob():
             from trainer.tasks import next_item
 
-            assert not isinstance(given, Pairs)  # data of the job's kind
-            ranking = next_item.load(job, training=training, device=device, given=given)
+            ranking = next_item.load(job, training=training, device=device, read=readers.snapshot)
             if adapts is not None:
                 check_adaptable(as_tuned(ranking.encoder), ranking.texts.distinct, adapts)
                 check_memory_to_adapt(as_tuned(ranking.encoder), adapts)
@@ -32,8 +27,7 @@ def load_task(job: AnyJob, *, training: bool, device: Device, given: Pairs | Sna
         case RelevanceJob():
             from trainer.tasks import relevance
 
-            assert not isinstance(given, Snapshot)  # data of the job's kind
-            judging = relevance.load(job, training=training, device=device, given=given)
+            judging = relevance.load(job, training=training, device=device, read=readers.pairs)
             if adapts is not None:
                 check_adaptable(as_tuned_judge(judging.model), known_texts(judging.pairs), adapts)
                 check_memory_to_adapt(as_tuned_judge(judging.model), adapts)
@@ -41,8 +35,7 @@ def load_task(job: AnyJob, *, training: bool, device: Device, given: Pairs | Sna
         case RetrievalJob():
             from trainer.tasks import retrieval
 
-            assert not isinstance(given, Snapshot)  # data of the job's kind
-            search = retrieval.load(job, training=training, device=device, given=given)
+            search = retrieval.load(job, training=training, device=device, read=readers.pairs)
             if adapts is not None:
                 check_adaptable(as_tuned(search.encoder), known_texts(search.pairs), adapts)
                 check_memory_to_adapt(as_tuned(search.encoder), adapts)

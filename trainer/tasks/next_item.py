@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from trainer.data.card import DataCard
-from trainer.data.next_item_data import read_data, source_of
+from trainer.data.next_item_data import ReadSnapshot, read_data, source_of
 from trainer.data.scored_hash import note_held_out
 from trainer.data.snapshot import Snapshot
 from trainer.data.trips import Trips, collect_histories, split_trips
@@ -201,14 +201,14 @@ def _time_queries(score: ScoreUsers, test: HeldOutTrips) -> float:
     return float(np.median(seconds)) * 1000
 
 
-def load(job: NextItemJob, *, training: bool, device: Device = PROCESSOR, given: Snapshot | None = None) -> NextItem:
+def load(job: NextItemJob, *, training: bool, device: Device = PROCESSOR, read: ReadSnapshot = read_data) -> NextItem:
     """Load data and model, raising InputError for whatever a job cannot run with."""
     source = find_source(job.model)
     refuse_to_tune(source, training=training)
     saved = load_scorer(source.folder)
     if saved is not None:
         job, saved = _as_saved(job, saved, training=training)
-    source_name, snapshot = source_of(job.data), note_held_out(given or read_data(job.data))
+    source_name, snapshot = source_of(job.data), note_held_out(read(job.data))
     learn, test = split_trips(snapshot.purchases, snapshot.use, min_history_days=job.train.min_history_days)
     if not len(test):
         raise DataError(f"{source_name}: the test split is empty: no trip from {snapshot.card.test_from} on")

@@ -11,6 +11,7 @@ from trainer.tracking.tensorboard import check_installed
 
 if TYPE_CHECKING:
     from trainer.data.pairs import Pairs
+    from trainer.data.readers import DataReaders
     from trainer.data.snapshot import Snapshot
     from trainer.models.crew import Crew
     from trainer.models.device import Device
@@ -29,6 +30,13 @@ def load_on_device(
         check_installed()
     let_threads_sleep()
     tell_the_hub_nothing()
+    from trainer.data.readers import readers_of
+
+    with readers_of(job, given) as readers:  # before torch is loaded
+        return _load(job, readers, crew, training=training)
+
+
+def _load(job: AnyJob, readers: "DataReaders", crew: "Crew | None", *, training: bool) -> "tuple[Task, Device]":
     import torch
 
     from trainer.models.crew import ALONE
@@ -45,7 +53,7 @@ def load_on_device(
         device = share_model(job, device)
     if not training and _is_compressed(job):
         device = prepare_device(PROCESSOR_ALONE)  # it computes nowhere else
-    task = load_task(job, training=training, device=device, given=given)
+    task = load_task(job, training=training, device=device, readers=readers)
     check_read_alike(task, crew)
     return task, device
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from trainer.data.card import DataCard
-from trainer.data.pairs import Pairs, read_pairs
+from trainer.data.pairs import Pairs, ReadPairs, read_pairs
 from trainer.data.scored_hash import note_judged
 from trainer.data.splits import Part
 from trainer.data.words import word_overlap
@@ -267,7 +267,7 @@ class ReadyRelevance:
         return float(np.median(seconds)) * 1000
 
 
-def load(job: RelevanceJob, *, training: bool, device: Device = PROCESSOR, given: Pairs | None = None) -> Relevance:
+def load(job: RelevanceJob, *, training: bool, device: Device = PROCESSOR, read: ReadPairs = read_pairs) -> Relevance:
     """Load pairs and model, raising InputError for whatever a job cannot run with."""
     source = find_source(job.model)
     refuse_to_tune(source, training=training)
@@ -276,7 +276,7 @@ def load(job: RelevanceJob, *, training: bool, device: Device = PROCESSOR, given
         raise ModelError(f"{source.folder}: holds no {SETTINGS}; a model that `fit` saved does")
     if saved is not None:
         job = settle_pairs(job, saved.max_tokens, saved.pooling, spelling=saved.spelling, training=training)
-    pairs = note_judged(given or read_pairs(job.data), Part(job.part))
+    pairs = note_judged(read(job.data), Part(job.part))
     for part in (Part.TRAIN, Part(job.part)) if training else (Part(job.part),):
         if not len(pairs.rows(part)):
             raise DataError(f"{job.data.path}: no row is for {part.value}")

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from trainer.data.card import DataCard
-from trainer.data.pairs import Pairs, read_pairs
+from trainer.data.pairs import Pairs, ReadPairs, read_pairs
 from trainer.data.scored_hash import note_judged
 from trainer.data.splits import Part
 from trainer.errors import DataError, ModelError
@@ -229,7 +229,7 @@ def _text_answers(indexes: CatalogueIndexes, asked: Questions, settings: SearchS
 
 
 def load(
-    job: RetrievalJob, *, training: bool, device: Device = PROCESSOR, weigh: bool = False, given: Pairs | None = None
+    job: RetrievalJob, *, training: bool, device: Device = PROCESSOR, weigh: bool = False, read: ReadPairs = read_pairs
 ) -> Retrieval:
     """Load pairs and model, raising InputError for whatever a job cannot run with.
 
@@ -244,7 +244,7 @@ def load(
         job = settle_search(job, saved, training=training)
     job, saved_pictures = settle_pictures(job, source.folder, training=training)
     images = job.model.images
-    pairs = given or read_pairs(job.data)
+    pairs = read(job.data)
     if pairs.classes:
         raise DataError(
             f"{job.data.path}: labels are words: data.grades says what each is worth, relevant from {job.relevant:g}"
