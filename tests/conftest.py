@@ -20,6 +20,7 @@ from hypothesis import settings
 from bot.store import Database
 from bot.store.tables import metadata
 from tests import profiles
+from tests.compiled_statements import share_compiled_statements
 from tests.durability import wait_for_no_disk
 
 SEED, TIMES = "--hypothesis-seed", "--hypothesis-times"
@@ -33,6 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)  # before hypothesis builds on the profile
 def pytest_configure(config: pytest.Config) -> None:
     wait_for_no_disk()
+    share_compiled_statements()
     keep_what_is_compiled()
     if name := profiles.choose(config.getoption("--hypothesis-profile"), config.getoption(SEED)):
         settings.load_profile(name)
