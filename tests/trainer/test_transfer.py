@@ -1,6 +1,8 @@
 """What is learnt on one set is scored on another: a folder, nested runs, and a killed matrix that is gone on with."""
 
+import fcntl
 import json
+import os
 import re
 import subprocess
 import sys
@@ -19,7 +21,10 @@ from trainer.jobs.transfer import TransferJob
 from trainer.results.per_example_files import read_per_example
 from trainer.results.run_comparison import compare
 from trainer.tasks.metric_names import SEARCHES, TRIPS
+from trainer.tasks.next_item import load
 from trainer.transfer import measuring
+from trainer.transfer.kept_cells import tidy
+from trainer.transfer.sets import open_sets
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 HOSTILE = "<b>&hall"
@@ -157,9 +162,24 @@ def test_a_matrix_that_was_stopped_goes_on_with_the_cells_that_it_has(shop, monk
     assert {run.info.status for run in nested} == {"FINISHED", "KILLED"}
     assert (again.info.run_id, again.info.status) == (parent.info.run_id, "FINISHED")
     content = json.loads((place / "relevance" / "transfer.json").read_text())
+    assert not list(place.glob(".*.transfer"))
     assert before & {cell["run_id"] for cell in content["cells"]}
     assert len([run for run in nested if "shots" in run.data.params and run.info.status == "FINISHED"]) == 12
     assert len(fitted) == 4 + (2 + 4) - 3  # two sources, and two starts on two targets; three were done
+
+
+def test_what_is_left_of_matrices_of_other_settings_goes_when_the_output_is_there_but_what_is_measured_now(tmp_path):
+    held, left = (tmp_path / f".out-{digit * 12}.transfer" for digit in "ab")
+    others = [tmp_path / name for name in (".out-2-cccccccccccc.transfer", ".out-notes.transfer", "out")]
+    for folder in (held, left, *others):
+        (folder / "cells").mkdir(parents=True)
+    descriptor = os.open(held, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    tidy(tmp_path / "out")
+    os.close(descriptor)
+    assert {*tmp_path.iterdir()} == {held, *others}
+    tidy(tmp_path / "out")
+    assert {*tmp_path.iterdir()} == {*others}
 
 
 def cells_of(output):
@@ -197,12 +217,30 @@ def test_of_searches_a_matrix_ranks_the_targets_catalogue(place):
     assert all(0 <= one["metrics"][name] <= 1 for one in cells for name in SEARCHES)
 
 
+def by_popularity(tracked) -> float:
+    """Measure a list by popularity as `evaluate` does, of one department alone."""
+    one = open_sets(load_job(tracked.path, ["transfer.by=department"]), {}).by_name["DRUG GM"]
+    job = one.job.model_copy(update={"transfer": None})
+    return load(job, training=False, given=one.snapshot).take_saved().score().compared["popularity"]["ndcg_at_10"]
+
+
 def test_of_what_users_buy_next_a_matrix_counts_users(tracked):
     told = ("transfer.by=department", "transfer.sources=['GROCERY']", "transfer.targets=['DRUG GM']")
     few = ("transfer.shots=[0,5]", "transfer.seeds=[1]", "transfer.least_steps=1")
     assert main(["transfer", str(tracked.path), *settings(*told, *few)]) == 0
     assert json.loads((tracked.folder / "output" / "transfer.json").read_text())["unit"] == "users"
-    cells = cells_of(tracked.folder / "output")
+    output = tracked.folder / "output"
+    cells = cells_of(output)
+    (popular,) = [one for one in cells if one["cell"]["source"] == "popularity"]
+    (whole,) = [one for one in cells if (one["cell"]["source"], one["cell"]["shots"]) == ("plain", "all")]
+    assert (popular["cell"]["shots"], popular["learnt"]) == ("all", whole["learnt"])
+    assert popular["metrics"]["ndcg_at_10"] == by_popularity(tracked)
+    told = json.loads((output / "transfer.json").read_text())
+    (gain,) = [one for one in told["entries"] if one["source"] == "popularity"]
+    assert gain["gain"] == pytest.approx(popular["value"] - whole["value"])
+    assert result_of(output)["metrics"]["popularity.DRUG GM.all"] == popular["value"]
+    for name, row in (("report.html", "popularity, all rows"), ("report.zh.html", "热门度，全部")):
+        assert row in (output / name).read_text()
     assert [(one["cell"]["source"], one["cell"]["shots"], one["learnt"]) for one in cells][:3] == [
         ("GROCERY", "0", 0), ("plain", "0", 0), ("plain", "5", 5),
     ]  # fmt: skip

@@ -9,6 +9,8 @@ from trainer.jobs.fields import Count, Name, Section, SomeNames
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 PLAIN, ADAPTED = "plain", "adapted"  # starts without a source, beside which sources stand
+POPULAR = "popularity"  # of next_item: a list by how often items were chosen, without any model
+ALONE = (PLAIN, ADAPTED, POPULAR)
 
 
 class TransferJob(Section):
@@ -42,7 +44,7 @@ class TransferJob(Section):
             if len(set(told)) < len(told):
                 raise ValueError(f"{key} = {list(told)}: the same one twice")
         for name in (*self.sets, *self.sources, *self.targets):
-            if name in (PLAIN, ADAPTED):
+            if name in ALONE:
                 raise ValueError(f"{name!r} is what a start without a source is called: another name is right")
         for key in ("sources", "targets"):
             strange = [name for name in getattr(self, key) if self.sets and name not in self.sets]

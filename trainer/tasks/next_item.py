@@ -180,7 +180,7 @@ class ReadyNextItem:
             models[TEXTS_ALONE] = score_items(task.snapshot, task.texts, texts_alone, self.vectors_ED, test)
         name = SAVED if self.before_ED is None else TUNED
         models[name] = score_items(task.snapshot, task.texts, self.scorer, self.vectors_ED, test)
-        found = report(task.snapshot, test, models, name, settings.factors, _slice_column(task.job))
+        found = report(task.snapshot, test, models, name, settings.factors, slice_column(task.job))
         cost = {"ms_per_query": _time_queries(models[name], test), "model_mb": task.encoder.megabytes()}
         cost |= adapted_metrics(task.encoder)
         return Outcome(name, found.compared[name] | cost, found.compared, found.table, notes=found.notes)
@@ -259,7 +259,8 @@ def _mix_as_saved(job: NextItemJob, saved: Scorer) -> MixJob | None:
     return settle(job.mix or MixJob(), fitted, "mix", training=False, learnt=tuple(fitted))
 
 
-def _slice_column(job: NextItemJob) -> str:
+def slice_column(job: NextItemJob) -> str:
+    """Name the column of a run's table that says what kind each item is of."""
     match job.data:
         case DataJob():
             return "department"

@@ -6,13 +6,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from trainer.data.snapshot import Snapshot
+from trainer.data.trips import split_trips
+from trainer.jobs.schema import ScoreJob
 from trainer.measures.bootstrap import table_intervals
 from trainer.measures.per_example import PerExample, aggregate
+from trainer.task import Outcome
 from trainer.tasks.next_item_ranking import (
     PERSONAL,
     POPULARITY,
     HeldOutTrips,
     ScoreUsers,
+    collect_test,
+    distinct_texts,
     measure_parts,
     only_new,
     score_without_text,
@@ -55,6 +60,15 @@ def report(
     if with_new:
         notes[NEW_ONLY] = _tell_new(tables[f"{name} {NEW_ONLY}"], tables[f"{POPULARITY} {NEW_ONLY}"])
     return NextItemReport(tables[name], _in_order(compared, name), notes)
+
+
+def report_popularity(snapshot: Snapshot, min_history_days: float, settings: ScoreJob, slice_column: str) -> Outcome:
+    """Rank a catalogue for every test user by how often its items are chosen in what may be learnt, without a model."""
+    _, trips = split_trips(snapshot.purchases, snapshot.use, min_history_days=min_history_days)
+    test = collect_test(snapshot, trips, distinct_texts(snapshot.catalogue), settings)
+    name, score = next(score_without_text(snapshot, test, factors=0))
+    ((table, metrics),) = measure_parts(snapshot, [(test, np.arange(len(trips)))], score, slice_column)
+    return Outcome(name, metrics, {name: metrics}, table)
 
 
 def tell_difference(own: PerExample, other: PerExample) -> str:

@@ -8,7 +8,7 @@ from shutil import rmtree
 import numpy as np
 
 from trainer.data.card import DataCard
-from trainer.data.scored_hash import note_judged
+from trainer.data.scored_hash import note_held_out, note_judged
 from trainer.data.splits import Part
 from trainer.jobs.schema import AnyJob, NextItemJob, RelevanceJob
 from trainer.learning.checkpoints import NoCheckpoints
@@ -17,12 +17,15 @@ from trainer.models.calibration import Calibration
 from trainer.models.label_scale import RelevanceSettings, choose_scale
 from trainer.run import params_of
 from trainer.task import OnStep, Outcome, Ready, Task
+from trainer.tasks.next_item import slice_column
+from trainer.tasks.next_item_report import report_popularity
 from trainer.tasks.on_device import load_on_device
 from trainer.tasks.relevance import PREDICTIONS
 from trainer.transfer.drawing import Drawn
 from trainer.transfer.judged_set import JudgedSet
 from trainer.transfer.plan import learnt_rows
 from trainer.transfer.sets import TransferSet
+from trainer.transfer.trip_set import TripSet
 
 NO_SLICE = 2**31 - 1  # examples: none has so many
 NO_ANSWER = "no answer"  # what a judge says who has learnt nothing
@@ -87,6 +90,16 @@ def score_cell(one: TransferSet, drawn: Drawn, seed: int, model: Path | None) ->
     task, device = load_on_device(job, training=False, given=given)
     outcome = task.take_saved().score()
     return CellOutcome(outcome, {**params_of(job, task), **device.facts()}, task.card)
+
+
+def score_popularity(one: TransferSet, drawn: Drawn) -> CellOutcome:
+    """Rank a target's items by how often they were chosen in what was drawn, alike for all users."""
+    assert isinstance(one, TripSet)  # judged pairs have no such list, and the plan no such cell
+    assert isinstance(one.job, NextItemJob)
+    snapshot = note_held_out(one.given(drawn))
+    job = one.job
+    outcome = report_popularity(snapshot, job.train.min_history_days, job.score, slice_column(job))
+    return CellOutcome(outcome, {"task": job.task, "data.hash": snapshot.card.hash}, snapshot.card)
 
 
 def relevant_of(one: TransferSet) -> float | None:

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from trainer.transfer.sets import TransferSet
 CELL, DRAWS, CELLS, MODELS = "cell.json", "draws.npy", "cells", "models"
 PARENT, OPEN = "parent.json", "open.json"  # runs
 SCHEMA = 1
+NAMED = 12  # letters of a matrix's hash that its folder is named by
 OF_NO_NUMBER = {*BESIDE, "threads", "tensorboard", "slices", "data", "model"}  # data and model are told by their hashes
 
 
@@ -114,7 +116,7 @@ class CellShelf:
 @contextmanager
 def held_cells(output: Path, identity: str, resume: str) -> Iterator[CellShelf]:
     """Give the shelf of a matrix, beside its output, for this process alone; raise DataError where another has it."""
-    folder = output.absolute().with_name(f".{output.name}-{identity[:12]}.transfer")
+    folder = output.absolute().with_name(f".{output.name}-{identity[:NAMED]}.transfer")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY)
@@ -137,6 +139,21 @@ def held_cells(output: Path, identity: str, resume: str) -> Iterator[CellShelf]:
         os.close(descriptor)
         with suppress(OSError):
             folder.rmdir()  # where nothing was measured nothing is left
+
+
+def tidy(output: Path) -> None:
+    """Remove what tries of other settings have left beside an output that is there now, unless a process is at one."""
+    named = re.compile(rf"\.{re.escape(output.name)}-[0-9a-f]{{{NAMED}}}\.transfer")
+    for folder in sorted(output.absolute().parent.iterdir()):
+        if not named.fullmatch(folder.name) or folder.is_symlink() or not folder.is_dir():
+            continue
+        with suppress(OSError):  # held by another process, or not ours to remove: it stays
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                rmtree(folder)
+            finally:
+                os.close(descriptor)
 
 
 def identity_of(plan: TransferPlan) -> str:

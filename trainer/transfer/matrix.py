@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from trainer.jobs.transfer import ADAPTED, PLAIN
+from trainer.jobs.transfer import ALONE, PLAIN
 from trainer.measures.bootstrap import SEED, Interval, percentile_interval
 from trainer.transfer.kept_cells import MeasuredCell
 from trainer.transfer.plan import TransferPlan
@@ -69,7 +69,7 @@ class TransferMatrix:
     def starts(self, target: str) -> list[str]:
         """Give the starts that learnt rows of a target, those without a source first."""
         there = {one.source for one in self.entries if one.target == target}
-        return [name for name in (PLAIN, ADAPTED, *self.sources) if name in there and name != target]
+        return [name for name in (*ALONE, *self.sources) if name in there and name != target]
 
     def curve(self, source: str, target: str) -> list[MatrixEntry]:
         """Give the entries of a start on a target, by the rows that were learnt."""

@@ -10,7 +10,7 @@ import numpy as np
 from trainer.data.card import DataCard
 from trainer.errors import TrainingError
 from trainer.jobs.schema import AnyJob
-from trainer.jobs.transfer import ADAPTED, PLAIN
+from trainer.jobs.transfer import ADAPTED, ALONE, PLAIN, POPULAR
 from trainer.results.pending_upload import StepLog
 from trainer.results.run_manifest import manifest_tags
 from trainer.search.trials import ended
@@ -18,7 +18,16 @@ from trainer.task import Command, StepReport, Task
 from trainer.tracking.mlflow import PARENT_TAG, Recorder, start_run
 from trainer.tracking.progress import show_progress
 from trainer.transfer.drawing import Drawn
-from trainer.transfer.fitting import CellModel, CellOutcome, Params, fit_cell, open_fit, relevant_of, score_cell
+from trainer.transfer.fitting import (
+    CellModel,
+    CellOutcome,
+    Params,
+    fit_cell,
+    open_fit,
+    relevant_of,
+    score_cell,
+    score_popularity,
+)
 from trainer.transfer.kept_cells import CellShelf, MeasuredCell
 from trainer.transfer.plan import TransferCell, TransferPlan
 from trainer.transfer.scores import score_of
@@ -54,6 +63,10 @@ class MatrixTask:
     def _measure(self, number: int, cell: TransferCell) -> MeasuredCell:
         one, start = self.plan.sets.by_name[cell.target], self._start(cell)
         drawn = self.plan.learnt_in(cell)
+        if cell.source == POPULAR:
+            done = score_popularity(one, drawn)
+            with self._run(cell, done.card, "evaluate") as recorder:
+                return self._keep(number, cell, drawn, done, recorder)
         if cell.shots == 0 or self._is_own(cell, drawn):
             done = score_cell(one, drawn, cell.seed, start)
             with self._run(cell, done.card, "evaluate") as recorder:
@@ -85,7 +98,7 @@ class MatrixTask:
 
     def _start(self, cell: TransferCell) -> Path | None:
         """Give the model that a cell starts from, fitted where it is not there; None for the job's own."""
-        if cell.source not in (PLAIN, ADAPTED):
+        if cell.source not in ALONE:
             return self._source_model(cell.source, cell.seed)
         if self._is_own(cell, self.plan.learnt_in(cell)):
             return self._source_model(cell.target, cell.seed)

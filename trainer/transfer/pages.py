@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from trainer.jobs.transfer import ADAPTED, PLAIN
+from trainer.jobs.transfer import ADAPTED, PLAIN, POPULAR
 from trainer.measures.bootstrap import Interval
 from trainer.results.summary import markdown_table
 from trainer.transfer.charts import TargetChart, draw_target
@@ -33,6 +33,9 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "adapted": "no source, texts read first",
         "plain_none": "no source, 0 rows",
         "plain_all": "no source, all rows",
+        "popular": "popularity",
+        "popular_all": "popularity, all rows",
+        "popular_told": " Last: a list by how often the column's users chose an item, which needs no model.",
         "all": "all",
         "leaks": "tells the test: {told}",
         "how": "How this was measured",
@@ -71,6 +74,9 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "adapted": "无来源，先读文本",
         "plain_none": "无来源，0 条",
         "plain_all": "无来源，全部",
+        "popular": "热门度",
+        "popular_all": "热门度，全部",
+        "popular_told": "末行：按该列用户选择的次数排列，不用模型。",
         "all": "全部",
         "leaks": "泄露测试：{told}",
         "how": "如何测得",
@@ -129,7 +135,8 @@ def page_of(matrix: TransferMatrix, language: str) -> str:
     """Give a page of its own; whatever the sets are called, it is text there."""
     words = WORDS[language]
     told = {"metric": matrix.metric, "unit": words[matrix.unit]}
-    shown = {**words, "axes": words["axes"].format_map(told)}
+    popular = words["popular_told"] if _has_popularity(matrix) else ""
+    shown = {**words, "axes": words["axes"].format_map(told), "matrix_told": words["matrix_told"] + popular}
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     template = Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8")
     context: dict[str, Any] = {
@@ -175,6 +182,8 @@ def _heat(matrix: TransferMatrix, words: Mapping[str, str]) -> list[HeatRow]:
     found = [(name, [matrix.entry(name, target, 0) for target in matrix.targets], name) for name in matrix.sources]
     found += [(words["plain_none"], [matrix.entry(PLAIN, target, 0) for target in matrix.targets], "")]
     found += [(words["plain_all"], [matrix.entry(PLAIN, target, None) for target in matrix.targets], "")]
+    if _has_popularity(matrix):
+        found += [(words["popular_all"], [matrix.entry(POPULAR, target, None) for target in matrix.targets], "")]
     spans = [_ends([row[1][place] for row in found]) for place in range(len(matrix.targets))]
     return [
         HeatRow(
@@ -186,6 +195,10 @@ def _heat(matrix: TransferMatrix, words: Mapping[str, str]) -> list[HeatRow]:
         )
         for label, entries, source in found
     ]
+
+
+def _has_popularity(matrix: TransferMatrix) -> bool:
+    return any(entry.source == POPULAR for entry in matrix.entries)
 
 
 def _ends(entries: Sequence[MatrixEntry | None]) -> tuple[float, float]:
@@ -216,7 +229,7 @@ def _span(interval: Interval | None, sign: str = "") -> str:
 
 def _target(matrix: TransferMatrix, target: str, words: Mapping[str, str]) -> ShownTarget:
     shots = list(dict.fromkeys(one.shots for one in matrix.entries if one.target == target and one.source == PLAIN))
-    labels = {PLAIN: words["plain"], ADAPTED: words["adapted"]}
+    labels = {PLAIN: words["plain"], ADAPTED: words["adapted"], POPULAR: words["popular"]}
     heads = [words["all"] if count is None else f"{count:,}" for count in shots]
     rows = [
         HeatRow(

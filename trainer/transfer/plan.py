@@ -9,7 +9,7 @@ from trainer.data.splits import Part
 from trainer.data.trips import split_trips
 from trainer.errors import DataError, JobError
 from trainer.jobs.schema import AnyJob, NextItemJob, RelevanceJob, RetrievalJob
-from trainer.jobs.transfer import ADAPTED, PLAIN, TransferJob
+from trainer.jobs.transfer import ADAPTED, PLAIN, POPULAR, TransferJob
 from trainer.measures.ranks import METRICS
 from trainer.models.label_scale import choose_scale
 from trainer.transfer.drawing import Drawn
@@ -28,7 +28,9 @@ ALL = "all"
 class TransferCell:
     """One model scored on one target: where it started, how many rows of the target it learnt, and its seed."""
 
-    source: str  # a set; or `plain`: no source; or `adapted`: none, the target's texts being read first ([adapt])
+    source: (
+        str  # a set; or `plain`: no source; or `adapted`: none, its texts being read first; or `popularity`: no model
+    )
     target: str
     shots: int | None  # of the target; None: all
     seed: int
@@ -67,7 +69,9 @@ def plan_transfer(job: AnyJob, sets: TransferSets, leaks: AllLeaks) -> TransferP
     assert settings is not None  # whoever calls has looked
     if isinstance(job, NextItemJob) and job.mix is not None:
         raise JobError("transfer: [mix] is rehearsed on more trips than a few users have: leave it out")
-    plan = TransferPlan(sets, settings, _metric(job, sets), leaks, tuple(_cells(sets, settings, _starts(job))))
+    plan = TransferPlan(
+        sets, settings, _metric(job, sets), leaks, tuple(_cells(sets, settings, _starts(job), _counted(job)))
+    )
     for name in sets.targets:
         _check_shots(sets.by_name[name], settings)
         _check_metric(sets.by_name[name], plan.metric)
@@ -86,7 +90,14 @@ def _starts(job: AnyJob) -> tuple[str, ...]:
     return (PLAIN,) if job.adapt is None else (PLAIN, ADAPTED)
 
 
-def _cells(sets: TransferSets, settings: TransferJob, alone: tuple[str, ...]) -> Iterator[TransferCell]:
+def _counted(job: AnyJob) -> tuple[str, ...]:
+    """Give what all rows of a target are held against that needs no model."""
+    return (POPULAR,) if isinstance(job, NextItemJob) else ()
+
+
+def _cells(
+    sets: TransferSets, settings: TransferJob, alone: tuple[str, ...], counted: tuple[str, ...]
+) -> Iterator[TransferCell]:
     """Give a seed's cells before the next seed's: what is there of it is whole where the rest is not waited for."""
     for seed in settings.seeds:
         for source in sets.sources:
@@ -96,7 +107,7 @@ def _cells(sets: TransferSets, settings: TransferJob, alone: tuple[str, ...]) ->
             for shots in settings.few:
                 others = (source for source in sets.sources if source != target)
                 yield from (TransferCell(start, target, shots, seed) for start in (*alone, *others))
-            yield from (TransferCell(start, target, None, seed) for start in alone)
+            yield from (TransferCell(start, target, None, seed) for start in (*alone, *counted))
 
 
 def learnt_rows(one: TransferSet, drawn: Drawn) -> int:

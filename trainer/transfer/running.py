@@ -23,7 +23,7 @@ from trainer.tracking.progress import say
 from trainer.transfer.delivering import Transferred, deliver_matrix
 from trainer.transfer.fitting import open_fit
 from trainer.transfer.judged_set import JudgedSet
-from trainer.transfer.kept_cells import CellShelf, held_cells, identity_of
+from trainer.transfer.kept_cells import CellShelf, held_cells, identity_of, tidy
 from trainer.transfer.leaks import find_cross_leaks, judge_cross_leaks
 from trainer.transfer.matrix import assemble
 from trainer.transfer.measuring import MatrixTask
@@ -64,6 +64,7 @@ def measure_transfer(job: AnyJob, others: Mapping[str, AnyJob], resume: str = "a
             blank = replace(blank, seconds=round(perf_counter() - began, 3))
             done = deliver_matrix(job, assemble(plan, measured), measured, shelf, blank, parent)
             rmtree(shelf.folder, ignore_errors=True)
+    tidy(job.output)
     return done
 
 

@@ -3,19 +3,19 @@
 from collections.abc import Iterator
 from math import isinf, log10
 
-from trainer.jobs.transfer import ADAPTED, PLAIN
+from trainer.jobs.transfer import ADAPTED, PLAIN, POPULAR
 from trainer.transfer.matrix import MatrixEntry, SourceWorth, TransferMatrix
 from trainer.transfer.worth import LEAST, RowsWorth, Verdict
 
 LANGUAGES = ("en", "zh")
-UNITS = {
-    "en": {"pairs": "labelled pairs", "users": "users' histories"},
-    "zh": {"pairs": "条标注样本", "users": "位用户的历史"},
+UNITS = {  # of one, and of others
+    "en": {"pairs": ("labelled pair", "labelled pairs"), "users": ("user's history", "users' histories")},
+    "zh": {"pairs": ("条标注样本",) * 2, "users": ("位用户的历史",) * 2},
 }
 WORTH = {
     "en": {
-        Verdict.SPARES: "What was learnt on {source} is worth about {rows} {unit} in {target} ({low} to {high}).",
-        Verdict.AT_LEAST: "What was learnt on {source} is worth at least about {low} {unit} in {target}, and perhaps"
+        Verdict.SPARES: "What was learnt on {source} is worth about {rows} in {target} ({low} to {high}).",
+        Verdict.AT_LEAST: "What was learnt on {source} is worth at least about {at_least} in {target}, and perhaps"
         " more than all {most}.",
         Verdict.MORE_THAN_ALL: "What was learnt on {source} is worth more than all {most} {unit} of {target}.",
         Verdict.NOTHING: "What was learnt on {source} is worth nothing in {target}{at_most}.",
@@ -25,8 +25,8 @@ WORTH = {
         " learnt nothing.",
     },
     "zh": {
-        Verdict.SPARES: "在“{source}”上学到的，在“{target}”上约值 {rows} {unit}（{low} 至{high}）。",
-        Verdict.AT_LEAST: "在“{source}”上学到的，在“{target}”上至少约值 {low} {unit}，也可能超过其全部 {most} {unit}。",
+        Verdict.SPARES: "在“{source}”上学到的，在“{target}”上约值 {rows}（{low} 至{high}）。",
+        Verdict.AT_LEAST: "在“{source}”上学到的，在“{target}”上至少约值 {at_least}，也可能超过其全部 {most} {unit}。",
         Verdict.MORE_THAN_ALL: "在“{source}”上学到的，在“{target}”上的价值超过其全部 {most} {unit}。",
         Verdict.NOTHING: "在“{source}”上学到的，在“{target}”上没有价值{at_most}。",
         Verdict.NOT_TOLD: "在“{source}”上学到的，在“{target}”上价值多少无法分辨：从没有价值到超过其全部 {most}"
@@ -34,7 +34,11 @@ WORTH = {
         Verdict.HARMS: "在“{source}”上学到的，在“{target}”上有害：不如什么都没学过的起点。",
     },
 }
-AT_MOST = {"en": ", or {high} {unit} at most", "zh": "，至多值 {high} {unit}"}
+LITTLE = {
+    "en": "What was learnt on {source} is worth next to nothing in {target}: about {rows}, {high} at most.",
+    "zh": "在“{source}”上学到的，在“{target}”上几乎没有价值：约值 {rows}，至多{high}。",
+}
+AT_MOST = {"en": ", or {at_most} at most", "zh": "，至多值 {at_most}"}
 BEYOND = {"en": "more than all {most}", "zh": "超过全部 {most}"}
 FALLS = {
     "en": "In {target} its own {unit} did not help a start without a source: {first} {metric} with none, {last} with"
@@ -44,26 +48,41 @@ FALLS = {
 }
 AFTER = {
     "en": {
-        True: "With {rows} {unit} of {target}, a start from {source} is still better than one without it:"
+        True: "With {rows} of {target}, a start from {source} is still better than one without it:"
         " {gain} {metric} ({low} to {high}).",
-        False: "With {rows} {unit} of {target}, a start from {source} is worse than one without it: {gain} {metric}"
+        False: "With {rows} of {target}, a start from {source} is worse than one without it: {gain} {metric}"
         " ({low} to {high}).",
     },
     "zh": {
-        True: "学习“{target}”的 {rows} {unit}之后，以“{source}”为起点仍然更好：{metric} {gain}（{low} 至 {high}）。",
-        False: "学习“{target}”的 {rows} {unit}之后，以“{source}”为起点反而更差：{metric} {gain}（{low} 至 {high}）。",
+        True: "学习“{target}”的 {rows}之后，以“{source}”为起点仍然更好：{metric} {gain}（{low} 至 {high}）。",
+        False: "学习“{target}”的 {rows}之后，以“{source}”为起点反而更差：{metric} {gain}（{low} 至 {high}）。",
     },
 }
 READ = {
     "en": {
-        True: "With {rows} {unit} of {target}, a start that has read its texts is better than one that has not:"
+        True: "With {rows} of {target}, a start that has read its texts is better than one that has not:"
         " {gain} {metric} ({low} to {high}).",
-        False: "With {rows} {unit} of {target}, a start that has read its texts is worse than one that has not:"
+        False: "With {rows} of {target}, a start that has read its texts is worse than one that has not:"
         " {gain} {metric} ({low} to {high}).",
     },
     "zh": {
-        True: "学习“{target}”的 {rows} {unit}之后，先读过其文本的起点更好：{metric} {gain}（{low} 至 {high}）。",
-        False: "学习“{target}”的 {rows} {unit}之后，先读过其文本的起点更差：{metric} {gain}（{low} 至 {high}）。",
+        True: "学习“{target}”的 {rows}之后，先读过其文本的起点更好：{metric} {gain}（{low} 至 {high}）。",
+        False: "学习“{target}”的 {rows}之后，先读过其文本的起点更差：{metric} {gain}（{low} 至 {high}）。",
+    },
+}
+FEW = 2  # rows that are told as next to nothing, where not many more may be true
+COUNTED = {
+    "en": {
+        True: "In {target} a list by popularity, which needs no model, is better than a start without a source that has"
+        " learnt all {rows}: {gain} {metric} ({low} to {high}).",
+        False: "In {target} a list by popularity, which needs no model, is worse than a start without a source that has"
+        " learnt all {rows}: {gain} {metric} ({low} to {high}).",
+    },
+    "zh": {
+        True: "在“{target}”上，按热门度排列（不用模型）优于学完全部 {rows}的无来源起点："
+        "{metric} {gain}（{low} 至 {high}）。",
+        False: "在“{target}”上，按热门度排列（不用模型）不如学完全部 {rows}的无来源起点："
+        "{metric} {gain}（{low} 至 {high}）。",
     },
 }
 EXACT = 10  # rows up to which every one is told
@@ -77,14 +96,24 @@ def worth_sentence(one: SourceWorth, unit: str, language: str) -> str:
     told = {
         "source": one.source,
         "target": one.target,
-        "unit": UNITS[language][unit],
+        "unit": UNITS[language][unit][1],
         "most": f"{worth.most:,.0f}",
-        "rows": about(worth.rows, worth.most),
+        "rows": _counted(about(worth.rows, worth.most), unit, language),
         "low": about(worth.low, worth.most),
         "high": _high(worth, language),
+        "at_least": _counted(about(worth.low, worth.most), unit, language),
+        "at_most": _counted(_high(worth, language), unit, language),
     }
     at_most = AT_MOST[language].format_map(told) if worth.high >= LEAST else ""
-    return WORTH[language][worth.verdict].format_map({**told, "at_most": at_most})
+    little = worth.verdict is Verdict.SPARES and round(worth.rows) <= FEW and worth.high <= EXACT
+    words = LITTLE[language] if little else WORTH[language][worth.verdict]
+    return words.format_map({**told, "at_most": at_most})
+
+
+def _counted(number: str, unit: str, language: str) -> str:
+    """Give so many of a unit; of one it has another word."""
+    one, others = UNITS[language][unit]
+    return f"{number} {one if number == '1' else others}"
 
 
 def sentences(matrix: TransferMatrix, language: str) -> list[str]:
@@ -118,7 +147,7 @@ def _falling(matrix: TransferMatrix, language: str) -> Iterator[str]:
     for target in matrix.targets:
         first, last = matrix.entry(PLAIN, target, 0), matrix.entry(PLAIN, target, None)
         if first is not None and last is not None and last.value <= first.value:
-            told = {"target": target, "unit": UNITS[language][matrix.unit], "metric": matrix.metric}
+            told = {"target": target, "unit": UNITS[language][matrix.unit][1], "metric": matrix.metric}
             ends = {"first": f"{first.value:.4f}", "last": f"{last.value:.4f}", "most": f"{last.learnt:,.0f}"}
             yield FALLS[language].format_map({**told, **ends})
 
@@ -141,8 +170,7 @@ def _after(entry: MatrixEntry, matrix: TransferMatrix, language: str) -> str:
     assert entry.gain is not None  # whoever gives the entry has looked
     assert entry.gain_interval is not None
     told = {
-        "rows": f"{told_rows(entry):,.0f}",
-        "unit": UNITS[language][matrix.unit],
+        "rows": _counted(f"{told_rows(entry):,.0f}", matrix.unit, language),
         "source": entry.source,
         "target": entry.target,
         "metric": matrix.metric,
@@ -150,4 +178,5 @@ def _after(entry: MatrixEntry, matrix: TransferMatrix, language: str) -> str:
         "low": f"{entry.gain_interval.low:+.4f}",
         "high": f"{entry.gain_interval.high:+.4f}",
     }
-    return (READ if entry.source == ADAPTED else AFTER)[language][entry.gain_interval.low > 0].format_map(told)
+    words = {ADAPTED: READ, POPULAR: COUNTED}.get(entry.source, AFTER)
+    return words[language][entry.gain_interval.low > 0].format_map(told)

@@ -12,7 +12,7 @@ from trainer.data.splits import Part
 from trainer.errors import DataError, JobError
 from trainer.jobs.data import HistoriesData, InteractionsData
 from trainer.jobs.schema import AnyJob, DataJob, NextItemJob, RelevanceJob
-from trainer.jobs.transfer import ADAPTED, PLAIN, TransferJob
+from trainer.jobs.transfer import ALONE, TransferJob
 from trainer.results.logged_metrics import legal_name
 from trainer.search.trials import on_valid
 from trainer.transfer.judged_set import JudgedSet, as_if_untested, only_rows, with_ends
@@ -116,7 +116,7 @@ def _choose(found: Mapping[str, TransferSet], settings: TransferJob) -> tuple[tu
                 raise DataError(f"transfer.{key}: {settings.by!r} is never {name!r}; its values are {known or 'none'}")
     whole = [name for name, one in found.items() if _learnable(one) and _tested(one)]
     largest = tuple(sorted(whole, key=lambda name: (-_learnable(found[name]), name))[: settings.largest])
-    taken = sorted({PLAIN, ADAPTED} & {*largest}) if not (settings.sources and settings.targets) else []
+    taken = sorted({*ALONE} & {*largest}) if not (settings.sources and settings.targets) else []
     if taken:
         raise DataError(
             f"transfer.by = {settings.by!r}: its value {taken[0]!r} is what a start without a source is called:"
