@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, StrictUndefined
 
+from trainer.data.told_names import printable
 from trainer.explaining.explanation import Explanation, Side, WeighedPart
 from trainer.explaining.words import WORD
 
@@ -87,19 +88,19 @@ def page_of(explained: Sequence[Explanation]) -> str:
 
 def lines_of(one: Explanation, *, coloured: bool) -> Iterator[str]:
     """Give what a terminal shows of an explanation, the heaviest words first."""
-    yield f"{_printable(one.asked)} | {_printable(one.product)}"
-    yield f"  {_printable(one.answer)}, score {one.score:+.4f} ({one.unit})"
+    yield f"{printable(one.asked)} | {printable(one.product)}"
+    yield f"  {printable(one.answer)}, score {one.score:+.4f} ({one.unit})"
     for part in _heaviest(one):
         weight = part.weight or 0.0
         mark = "*" if part.is_named else " "
         number = f"{weight:+9.4f}"
         if coloured:
             number = f"{TOWARDS if weight >= 0 else AGAINST}{number}{PLAIN}"
-        near = f"  (nearest: {_printable(part.nearest)})" if part.nearest else ""
-        yield f"  {number} {mark} {_printable(part.text)}  [{HEADINGS[part.side]}]{near}"
+        near = f"  (nearest: {printable(part.nearest)})" if part.nearest else ""
+        yield f"  {number} {mark} {printable(part.text)}  [{HEADINGS[part.side]}]{near}"
     unread = [part.text for part in one.parts if part.weight is None]
     if unread:
-        yield f"  not read, the texts being cut: {_printable(' '.join(unread))}"
+        yield f"  not read, the texts being cut: {printable(' '.join(unread))}"
     yield f"  {tell(one)}"
 
 
@@ -142,8 +143,3 @@ def _word(part: WeighedPart, most: float) -> ShownWord:
     kind = ("w t" if part.weight >= 0 else "w a") + (" n" if part.is_named else "")
     shade = LEAST + (MOST - LEAST) * abs(part.weight) / most if most else LEAST
     return ShownWord(part.text, kind, f"{shade:.2f}", f"{part.weight:+.4f}", near, behind)
-
-
-def _printable(text: str) -> str:
-    """Give a text that moves no cursor."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)

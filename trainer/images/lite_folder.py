@@ -18,10 +18,10 @@ from torch import Tensor
 from trainer.data.json_texts import parse_json
 from trainer.data.partial_folders import filled_folder
 from trainer.data.snapshot import check_unused
+from trainer.data.told_names import shortened
 from trainer.errors import ModelError
 from trainer.images.efficientnet_lite import DEVIATION, MEAN, NAME, SIZE, EfficientNetLite, fold_weights
 from trainer.images.loaded_tower import UNSAID, LoadedTower
-from trainer.images.told_names import printable
 from trainer.models.source import WEIGHTS, digest_files
 from trainer.models.weight_checks import check_finite
 
@@ -57,14 +57,14 @@ def read_card(folder: Path) -> TowerCard | None:
         told: Any = parse_json(path.read_text(encoding="utf-8"))
         card = TowerCard(**told)
     except (OSError, ValueError, TypeError) as error:
-        reason = printable(str(error).splitlines()[0])
+        reason = shortened(str(error).splitlines()[0])
         raise ModelError(f"{path}: not a tower this version can read: {reason}") from None
     for one in fields(card):
         value, right = getattr(card, one.name), "a number" if one.type is int else "a text"
         if type(value) is not one.type:  # true is an int, and no version
-            shown = printable(json.dumps(value, ensure_ascii=False))
+            shown = shortened(json.dumps(value, ensure_ascii=False))
             raise ModelError(f"{path}: {one.name} is {shown}: {right} is right")
-    card = replace(card, name=printable(card.name), licence=printable(card.licence), sha256=printable(card.sha256))
+    card = replace(card, name=shortened(card.name), licence=shortened(card.licence), sha256=shortened(card.sha256))
     if (card.version, card.name) != (VERSION, NAME):
         raise ModelError(f"{path}: version {card.version} of {card.name!r}: version {VERSION} of {NAME!r} is right")
     return card
@@ -149,7 +149,7 @@ def _read_pickle(path: Path) -> Mapping[str, Tensor]:
 
 def _find_package(package: str) -> Distribution:
     if not PACKAGE.fullmatch(package):
-        raise ModelError(f"{printable(package)!r} is no name of a package: one such as {KNOWN} is right")
+        raise ModelError(f"{shortened(package)!r} is no name of a package: one such as {KNOWN} is right")
     try:
         return distribution(package)
     except (PackageNotFoundError, ValueError):
@@ -169,7 +169,7 @@ def _licence(found: Distribution, text: str) -> str:
     for key in ("License-Expression", "License"):
         said = str((found.metadata.get_all(key) or [""])[0]).strip()
         if said not in NAMELESS:
-            return printable(said.splitlines()[0])
+            return shortened(said.splitlines()[0])
     return next((name for phrase, name in LICENCES if phrase in text), UNSAID)
 
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from trainer.data.told_names import shortened
 from trainer.errors import PictureError
 from trainer.images.picture_headers import FORMATS, GIF, JPEG, PNG, WEBP, read_header, tell_format, tell_other
-from trainer.images.told_names import printable
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -77,12 +77,12 @@ def tell_picture(source: bytes | Path, name: str | None) -> str:
     """Say which picture it is: by the name that it has for whoever asks, by its path, else by its bytes."""
     path = [str(source)] if isinstance(source, Path) else []
     digest = [] if name or isinstance(source, Path) else [f"picture {sha256(source).hexdigest()[:12]}"]
-    return ": ".join(printable(one) for one in (*([name] if name else []), *path, *digest))
+    return ": ".join(shortened(one) for one in (*([name] if name else []), *path, *digest))
 
 
 def find_picture(folder: Path, name: str) -> Path:
     """Give the path of a picture that a table names; raise PictureError for a name that leads out of the folder."""
-    told = printable(name)
+    told = shortened(name)
     if name.lstrip()[:5].lower() == "data:":
         right = f"the name of a file in {folder} is right, or a column of bytes"
         raise PictureError(f"{told}: is a picture written as text, which is not read: {right}")
@@ -166,7 +166,7 @@ def _blaming_damage(kind: str, where: str) -> Iterator[None]:
         raise
     except Exception as error:  # noqa: BLE001 - what is damaged fails in each decoder's own way, want of memory included
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise PictureError(f"{where}: is {kind} and damaged ({printable(reason)}): the whole file is right") from None
+        raise PictureError(f"{where}: is {kind} and damaged ({shortened(reason)}): the whole file is right") from None
 
 
 def _begin(data: bytes, kind: str, bounds: PictureBounds, where: str) -> "ImageFile":

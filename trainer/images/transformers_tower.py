@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trainer.data.told_names import shortened
 from trainer.errors import ModelError
 from trainer.images.loaded_tower import UNSAID, Colours, LoadedTower
-from trainer.images.told_names import printable
 from trainer.models.source import INDEX, digest_files, find_weights, read_object
 from trainer.models.weight_checks import check_finite
 
@@ -135,7 +135,7 @@ def _colours(told: Any, scale: float) -> Colours | None:
 
 
 def _shown(told: Any) -> str:
-    return printable(dumps(told, ensure_ascii=False))
+    return shortened(dumps(told, ensure_ascii=False))
 
 
 def _load(folder: Path, config: dict[str, Any]) -> tuple[Any, bool]:
@@ -149,7 +149,7 @@ def _load(folder: Path, config: dict[str, Any]) -> tuple[Any, bool]:
     kind = str(config.get("model_type"))
     if kind not in (*VISION, *MORE, *MODEL_FOR_IMAGE_MAPPING_NAMES):
         raise ModelError(
-            f"{folder / CONFIG}: model_type is {printable(kind)!r}, which sees no picture by itself; {RIGHT}"
+            f"{folder / CONFIG}: model_type is {shortened(kind)!r}, which sees no picture by itself; {RIGHT}"
         )
     architectures = config.get("architectures")
     projects = isinstance(architectures, list) and PROJECTED in architectures
@@ -196,4 +196,4 @@ def _licence(readme: Path) -> str:
         return UNSAID
     head = re.match(r"---\n(.*?)\n---", readme.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
     said = re.search(r"^license:[ \t]*(\S+)", head[1], re.MULTILINE) if head else None
-    return printable(said[1].strip("'\"")) if said else UNSAID
+    return shortened(said[1].strip("'\"")) if said else UNSAID

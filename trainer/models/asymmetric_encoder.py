@@ -16,11 +16,10 @@ from trainer.models.model_form import (
     Form,
     ModelForm,
     copy_files,
-    form_facts,
     read_form,
     weight_files,
 )
-from trainer.models.source import ModelSource, read_object
+from trainer.models.source import ModelSource, read_object, reading_facts
 from trainer.models.static_encoder import StaticEncoder
 from trainer.models.text_encoder import TextEncoder
 
@@ -45,12 +44,7 @@ class AsymmetricEncoder:
 
     def facts(self) -> dict[str, str | int]:
         """Say which model it is and how it reads."""
-        read: dict[str, str | int] = {
-            "model.kind": self.source.kind,
-            "model.max_tokens": self.max_tokens,
-            "model.pooled_by": self.pooling,
-        }
-        return {**self.source.facts(), **form_facts(self.form), **read}
+        return reading_facts(self.source, self.form, self.max_tokens, self.pooling)
 
     def embed(self, texts: Sequence[str]) -> Tensor:
         """Give the vectors of products."""

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainer.models.model_form import CONFIG, FORM, GRAPH, TOKENIZER, ModelForm, copy_files, form_facts
+from trainer.models.model_form import CONFIG, FORM, GRAPH, TOKENIZER, ModelForm, copy_files
 from trainer.models.onnx_graph import OnnxGraph, batches_of
 from trainer.models.pair_tokens import encodings_of, find_pad_token, ids_of, load_tokenizer
-from trainer.models.source import ModelSource
+from trainer.models.source import ModelSource, reading_facts
 
 LOOKED_AT = 1000  # texts: enough to say how long they are
 
@@ -32,12 +32,7 @@ class OnnxEncoder:
 
     def facts(self) -> dict[str, str | int]:
         """Say which model it is and how it reads."""
-        read: dict[str, str | int] = {
-            "model.kind": self.source.kind,
-            "model.max_tokens": self.max_tokens,
-            "model.pooled_by": self.pooling,
-        }
-        return {**self.source.facts(), **form_facts(self.form), **read}
+        return reading_facts(self.source, self.form, self.max_tokens, self.pooling)
 
     def embed(self, texts: Sequence[str]) -> Tensor:
         """Give the (E, D) vectors of texts."""

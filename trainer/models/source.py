@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from trainer.data.json_texts import parse_json
 from trainer.errors import ModelError
 from trainer.models.hub import fetch_from_hub
-from trainer.models.model_form import FORM, read_form, weight_files
+from trainer.models.model_form import FORM, ModelForm, form_facts, read_form, weight_files
 
 if TYPE_CHECKING:
     from trainer.jobs.schema import ModelJob
@@ -59,6 +59,16 @@ def find_source(job: "ModelJob") -> ModelSource:
         raise ModelError(f"{weights[0]}: sha256 is {digest[:12]}..., not {job.sha256[:12]}... as the job file says")
     config = read_object(folder / "config.json", "a model's configuration")
     return ModelSource(folder, weights, digest, config, None if found is None else found.commit)
+
+
+def reading_facts(source: ModelSource, form: ModelForm, max_tokens: int, pooling: str) -> dict[str, str | int]:
+    """Say which model it is, in what form, and how it reads."""
+    read: dict[str, str | int] = {
+        "model.kind": source.kind,
+        "model.max_tokens": max_tokens,
+        "model.pooled_by": pooling,
+    }
+    return {**source.facts(), **form_facts(form), **read}
 
 
 def count_parameters(source: ModelSource) -> int:

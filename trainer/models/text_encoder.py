@@ -20,11 +20,11 @@ from trainer.models.adaptation import Adapted, BareModel
 from trainer.models.backbone import MEAN, choose_pooling, keep_no_states, pool, trains_in_little_memory
 from trainer.models.device import FP32, PROCESSOR, Device
 from trainer.models.kept_states import Hidden, UntrainedOutputs, keep_outputs, read_kept
-from trainer.models.model_form import form_facts, read_form
+from trainer.models.model_form import read_form
 from trainer.models.packed_texts import spans_of
 from trainer.models.pair_tokens import encodings_of, find_pad_token, ids_of, load_tokenizer, places_of
 from trainer.models.shards import cut_model, gather
-from trainer.models.source import ModelSource
+from trainer.models.source import ModelSource, reading_facts
 from trainer.models.text_layers import open_layers
 from trainer.models.weight_checks import check_length
 
@@ -106,13 +106,11 @@ class TextEncoder:
 
     def facts(self) -> dict[str, str | int]:
         """Say which model it is and how it reads, for whoever reads the run later."""
-        read: dict[str, str | int] = {
-            "model.kind": self.source.kind,
-            "model.max_tokens": self.max_tokens,
-            "model.pooled_by": self.pooling,
+        form = read_form(self.source.folder)
+        return {
+            **reading_facts(self.source, form, self.max_tokens, self.pooling),
+            "model.frozen_layers": self.frozen,
         }
-        form = form_facts(read_form(self.source.folder))
-        return {**self.source.facts(), **form, **read, "model.frozen_layers": self.frozen}
 
     def run_untrained(self, texts: Sequence[str], cache: Path | None) -> UntrainedOutputs:
         """Run the untrained model over all texts, or read what an earlier run of the same model and texts kept."""

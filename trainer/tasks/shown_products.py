@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from trainer.data.pairs import Pairs
 from trainer.data.product_pictures import PictureSource, read_pictures
+from trainer.data.told_names import shortened
 from trainer.errors import ModelError, PictureError
 from trainer.images.pictures import PictureBounds, find_picture
 from trainer.images.seen_pictures import see_pictures
-from trainer.images.told_names import printable
 from trainer.images.tower import ImageTower, open_tower
 from trainer.jobs.images import ImagesJob
 from trainer.models.device import Device
@@ -81,7 +81,7 @@ def look_at_products(
     names = [f"{source.where()}: the picture of product {pairs.product_keys[place]!r}" for source, place in shown]
     bounds = PictureBounds(job.bounds.bytes, job.bounds.pixels, job.bounds.formats)
     seen = see_pictures(sources, tower, bounds, names=names, cache=cache)
-    told = {**seen.refused, **{place: f"{printable(names[place])}: {why}" for place, why in sources.refused.items()}}
+    told = {**seen.refused, **{place: f"{shortened(names[place])}: {why}" for place, why in sources.refused.items()}}
     if told and job.broken == "refuse":
         more = f" ({len(told) - 1} more cannot be read either)" if len(told) > 1 else ""
         raise PictureError(f'{told[min(told)]}{more}; model.images.broken = "leave out" counts them as missing')
