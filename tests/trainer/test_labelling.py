@@ -11,10 +11,12 @@ import pytest
 from tests.trainer.fitting import fit
 from tests.trainer.queries import make_bert, make_rows, write_job, write_rows
 from trainer.__main__ import main
+from trainer.data.numbers import looks_numeric
 from trainer.data.pairs import read_pairs
 from trainer.data.splits import Part
 from trainer.jobs.file import load_job
 from trainer.labelling.choosing import discord, doubt, pick, rank_gap
+from trainer.labelling.sheet import AnswerScale
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
@@ -91,6 +93,40 @@ def test_answers_come_back_into_the_table_and_a_fit_learns_from_them(shop, tmp_p
     assert len(second) == len(first) + 5
     held = (Part.VALID, Part.TEST)
     assert [second.texts(second.rows(part)) for part in held] == [first.texts(first.rows(part)) for part in held]
+
+
+def test_what_a_spreadsheet_saved_with_semicolons_and_decimal_commas_is_read(shop, tmp_path, capsys):
+    assert next_of(shop, tmp_path / "next", "--count", "4", "--by", "random") == 0
+    ids = [row["id"] for row in table_of(tmp_path / "next")]
+    rows = [f"{ids[0]};2,5;B\xe9n\xe9dicte", f"{ids[1]};1;B\xe9n\xe9dicte", f"{ids[2]};;", f"{ids[3]};3,0;\x1b[31m"]
+    (tmp_path / "answers.csv").write_bytes("\r\n".join(["id;label;rater", *rows, ""]).encode("cp1252"))
+    command = ["label", "read", str(shop / "relevance.toml"), str(tmp_path / "next"), str(tmp_path / "answers.csv")]
+    capsys.readouterr()
+    assert main([*command, "--output", str(tmp_path / "joined")]) == 0
+    assert "3 of 4 pairs have a label; raters: \ufffd[31m 1, B\xe9n\xe9dicte 2" in capsys.readouterr().out
+    ratings = pq.read_table(tmp_path / "joined" / "ratings.parquet").to_pylist()
+    assert {row["id"]: row["label"] for row in ratings} == {ids[0]: "2.5", ids[1]: "1", ids[3]: "3"}
+
+
+@pytest.mark.parametrize(
+    ("label", "high", "right"),
+    [("2,5", 3, "2.5"), ("2.50", 3, "2.5"), ("1,500", 5000, "1500"), ("1,500", 3, "1.5"), ("1,2,3", 3, None),
+     ("1_0", 30, None), ("nan", 3, None), ("inf", 3, None), ("True", 3, None), ("", 3, None), ("1 2", 30, None)],
+)  # fmt: skip
+def test_an_answer_between_ends_is_a_number_in_either_way_of_writing(label, high, right):
+    scale = AnswerScale("grades", (), 0, high, named=False)
+    if right is not None:
+        assert scale.read(label) == right
+        return
+    with pytest.raises(ValueError, match=f"a number from 0 to {high} is right"):
+        scale.read(label)
+
+
+def test_no_spreadsheet_takes_an_id_for_a_number(shop, tmp_path):
+    assert next_of(shop, tmp_path / "next", "--count", "9999", "--by", "random") == 0
+    ids = [row["id"] for row in table_of(tmp_path / "next")]
+    assert len(ids) > 40
+    assert not [name for name in ids if looks_numeric(name) or name[0] != "p"]
 
 
 @pytest.mark.parametrize(

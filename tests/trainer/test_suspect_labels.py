@@ -136,6 +136,7 @@ def test_agreement_is_told_of_a_table_of_ratings(tmp_path, capsys):
         ("1,a,x\n2,b,y", "no item has labels of two raters"),
         ("1,a,x\n1,a,y", "a labels it 'y' and before 'x': one label a rater is right"),
         ("1,a,x\n1,b,x", "have one label: agreement beyond chance is not defined"),
+        ("1,a,1\n1,b,2\n2,a,2\n2,b,good", "column 'label' has 'good' among numbers: a label is either"),
     ],
 )
 def test_a_table_that_tells_nothing_of_agreement_is_refused_in_a_sentence(tmp_path, capsys, rows, said):

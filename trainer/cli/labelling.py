@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trainer.cli.jobs import JobArgument, SetOption
+from trainer.data.told_names import printable
 from trainer.errors import JobError
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def read(
     from trainer.labelling.asking import join_answers
 
     joined = join_answers(loaded, sheet, answers, output)
-    raters = ", ".join(f"{name} {count}" for name, count in joined.raters.items())
+    raters = ", ".join(f"{printable(name)} {count}" for name, count in joined.raters.items())
     lines = [f"{joined.labelled} of {joined.asked} pairs have a label; raters: {raters}"]
     if joined.tied:
         lines.append(f"{joined.tied} pairs have as many raters for one label as for another, and none")
@@ -148,7 +149,7 @@ def agreement(
     rows += [(level, f"{one.value:.3f}", f"{one.low:.3f} to {one.high:.3f}") for level, one in found.alpha.items()]
     others = [("without", "ratings", "alpha of the others")]
     others += [
-        (name, str(count), f"{found.without[name]:.3f}")
+        (printable(name), str(count), f"{found.without[name]:.3f}")
         for name, count in found.raters.items()
         if name in found.without
     ]

@@ -55,14 +55,14 @@ def read_answers(paths: Sequence[Path], sheet: Sheet) -> list[Rating]:
 def _note(found: dict[tuple[str, str], str], where: str, sheet: Sheet, rating: Rating) -> None:
     if rating.id not in sheet.queries:
         raise DataError(f"{where}: id {rating.id!r} was not asked; the ids of {len(sheet.queries)} pairs are right")
-    right = sheet.scale.refuse(rating.label)
-    if right is not None:
-        raise DataError(f"{where}: label {rating.label!r}: {right}")
-    before = found.setdefault((rating.id, rating.rater), rating.label)
-    if before != rating.label:
+    try:
+        label = sheet.scale.read(rating.label)
+    except ValueError as right:
+        raise DataError(f"{where}: label {rating.label!r}: {right}") from None
+    before = found.setdefault((rating.id, rating.rater), label)
+    if before != label:
         raise DataError(
-            f"{where}: {rating.rater} labels {rating.id} {rating.label!r} and before {before!r}:"
-            " one label a rater is right"
+            f"{where}: {rating.rater} labels {rating.id} {label!r} and before {before!r}: one label a rater is right"
         )
 
 

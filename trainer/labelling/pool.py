@@ -137,7 +137,8 @@ def _not_of_train(job: RelevanceJob, rows: PairRows) -> npt.NDArray[np.bool_]:
 
 
 def _id(query: str, product: str) -> str:
-    return blake2b(f"{query}\x1f{product}".encode(), digest_size=6).hexdigest()
+    # A letter that no number has stands first: a spreadsheet would round 12345678e901, and 123456789012.
+    return "p" + blake2b(f"{query}\x1f{product}".encode(), digest_size=6).hexdigest()
 
 
 def _raw_rows(table: PairsData, names: Sequence[str], kept: Sequence[int]) -> tuple[Mapping[str, str], ...]:

@@ -83,5 +83,8 @@ def _values(path: Path, label: str, labels: Sequence[str], order: Sequence[str])
         except NotANumber as error:
             raise DataError(f"{path}: column '{label}' has {error.text!r}, not {error.right}") from None
         return [values[name] for name in labels], True, True
+    words = [name for name in labels if not looks_numeric(name)]
+    if len(words) < len(labels) / 2:
+        raise DataError(f"{path}: column '{label}' has {words[0]!r} among numbers: a label is either")
     names = sorted(set(labels))
     return [float(names.index(name)) for name in labels], False, False

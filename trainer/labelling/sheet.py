@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from html import escape
+from math import nan
 from pathlib import Path
 from typing import Any
 
 from trainer.data.json_texts import parse_json
+from trainer.data.numbers import POINTED
 from trainer.data.pairs import Pairs
 from trainer.errors import DataError
 from trainer.jobs.schema import RelevanceJob
@@ -18,6 +20,7 @@ from trainer.models.label_scale import BINARY, CLASSES, LabelScale
 
 SHEET, TABLE, FORM = "sheet.json", "to_label.csv", "form.html"
 VERSION, MOST_STEPS = 1, 9  # a key of the keyboard each
+THOUSANDS = 1000  # from which on a comma may stand between them
 FORMULA = ("=", "+", "-", "@", "\t")  # what spreadsheets would compute
 WORDS = {
     "en": {
@@ -67,15 +70,19 @@ class AnswerScale:
     high: float
     named: bool  # only what is offered is right
 
-    def refuse(self, label: str) -> str | None:
-        """Say what would be right where a label is none."""
+    def read(self, label: str) -> str:
+        """Give an answer as the table writes it; raise ValueError, which says what would be right."""
         if self.named:
-            return None if label in self.labels else f"one of {', '.join(self.labels)} is right"
-        try:
-            inside = self.low <= float(label) <= self.high
-        except ValueError:
-            inside = False
-        return None if inside else f"a number from {self.low:g} to {self.high:g} is right"
+            if label not in self.labels:
+                raise ValueError(f"one of {', '.join(self.labels)} is right")
+            return label
+        told = label
+        if label.count(",") == 1 and "." not in label and self.high < THOUSANDS:
+            told = label.replace(",", ".")  # as spreadsheets of many languages write it
+        number = float(told.replace(",", "")) if POINTED.fullmatch(told) else nan
+        if not self.low <= number <= self.high:
+            raise ValueError(f"a number from {self.low:g} to {self.high:g} is right")
+        return f"{number:.6g}"
 
 
 def answer_scale(job: RelevanceJob, scale: LabelScale, pairs: Pairs) -> AnswerScale:

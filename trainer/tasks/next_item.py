@@ -260,7 +260,6 @@ def _mix_as_saved(job: NextItemJob, saved: Scorer) -> MixJob | None:
 
 
 def slice_column(job: NextItemJob) -> str:
-    """Name the column of a run's table that says what kind each item is of."""
     match job.data:
         case DataJob():
             return "department"
