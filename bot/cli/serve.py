@@ -74,6 +74,7 @@ def serve(
     set_up(logging.INFO, form=log_format or LogFormat.TEXT)
     with ExitStack() as beside, _last_words(log_format):
         beside.enter_context(left_out("pandas"))  # MLflow and Arrow would import it, and nobody asks for a frame
+        beside.enter_context(left_out("pygments"))  # Mako would, to colour errors that nobody looks at
         try:
             doorway = None if http is None else _open(http, beside)
             from bot.app import Surroundings  # what follows takes seconds to import
