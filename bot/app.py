@@ -173,7 +173,8 @@ def make_reader(
     config: Config, folder: Path, *, around: Surroundings | None = None, services: Services | None = None
 ) -> Herald:
     """Build a Herald that only reads: it makes, changes and frees nothing of the state, and cannot."""
-    database = Database.for_reading(with_absolute_paths(config, folder).store.url.get_secret_value())
+    store = with_absolute_paths(config, folder).store
+    database = Database.for_reading(store.url.get_secret_value(), store.timeouts_of_looks)
     return _build(config, folder, around or Surroundings(), database, Owner("a reader"), services=services)
 
 

@@ -44,6 +44,11 @@ class StoreSection(Section):
         """The limits of those who write."""
         return StateTimeouts(self.connect_timeout, self.statement_timeout)
 
+    @property
+    def timeouts_of_looks(self) -> StateTimeouts:
+        """The limits of those who only look: what they ask for may be all there is."""
+        return StateTimeouts(self.connect_timeout)
+
 
 class DigestSection(Section):
     """The status summary for those who plan the work."""

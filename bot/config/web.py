@@ -16,7 +16,7 @@ class WebSection(Section):
     address: Url | None = None  # where people open them: tickets, reports and messages then lead there
     access: Literal["open", "token", "proxy"] = "open"  # to all who reach it, who know a token, whom a proxy has let in
     token: Secret | None = None  # shared by all readers
-    timeout: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(seconds=10)  # of one look at the state
+    timeout: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(seconds=10)  # of all looks of a page
     user_header: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]*$")] = "X-Forwarded-User"  # a proxy sets it
 
     @field_validator("token")

@@ -55,8 +55,8 @@ class Reader:
 
 
 def open_reader(config: Config, folder: Path, longest: timedelta | None = None) -> Reader:
-    """Open the state for looks at it, of which no statement takes longer than *longest*; an export takes its time."""
+    """Open the state for looks at it, none of which takes *longest*, nor longer than a deadline; an export may."""
     config = with_absolute_paths(config, folder)
     overrides = folder / config.templates if config.templates else None
-    timeouts = StateTimeouts(config.store.connect_timeout, longest)
+    timeouts = StateTimeouts(config.store.connect_timeout, longest, keeps_deadline=longest is not None)
     return Reader(config, Database.for_reading(config.store.url.get_secret_value(), timeouts), overrides)

@@ -1,4 +1,4 @@
-"""How long all that one effect asks for may take together: set where it is delivered, kept by every request."""
+"""How long all that one effect, or one page, asks for may take together: set around it, kept by all that is asked."""
 
 from __future__ import annotations
 

@@ -12,3 +12,4 @@ class StateTimeouts:
 
     connect: timedelta = timedelta(seconds=5)  # until a connection is there; libpq takes 2 s at least
     statement: timedelta | None = None  # of one statement, locks included; None: as long as it takes
+    keeps_deadline: bool = False  # whoever set one around its work (`bot.runtime.deadline`) waits no longer than that

@@ -238,7 +238,9 @@ def _make_engine(url: URL, timeouts: StateTimeouts, *, read_only: bool) -> Engin
         raise ArgumentError
     if url.get_backend_name() == "postgresql":
         options = {"postgresql_readonly": True} if read_only else {}
-        for_a_place = timeouts.connect + (timeouts.statement or timedelta(seconds=_BUSY_SECONDS))
+        for_a_place = timeouts.statement or timedelta(seconds=_BUSY_SECONDS)
+        if not timeouts.keeps_deadline:
+            for_a_place += timeouts.connect
         engine = create_engine(
             url,
             pool_pre_ping=True,

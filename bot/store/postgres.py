@@ -10,8 +10,10 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event, text
 
 from bot.errors import StateError
+from bot.runtime.deadline import seconds_left
 from bot.runtime.state_timeouts import StateTimeouts
 
+_SHORTEST = 1.0  # seconds; libpq takes two at least, so that no deadline is missed by more than one
 _PAUSED_SECONDS = 30  # in a transaction
 _GRACE = timedelta(seconds=2)  # in which the server is to say itself that a statement took too long
 
@@ -32,9 +34,9 @@ def _connect(words: Any, options: dict[str, Any], timeouts: StateTimeouts) -> An
     """Connect, and refuse a database that cannot hold every language."""
     from bot.store.postgres_connection import LimitedConnection
 
-    options.setdefault("connect_timeout", max(round(timeouts.connect.total_seconds()), 1))
+    options.setdefault("connect_timeout", _seconds_to_connect(timeouts))
     connection = LimitedConnection.connect(*words, **options)
-    connection.longest = _with_grace(timeouts.statement)
+    connection.longest, connection.keeps_deadline = _with_grace(timeouts.statement), timeouts.keeps_deadline
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":
         name = connection.info.dbname
@@ -44,6 +46,18 @@ def _connect(words: Any, options: dict[str, Any], timeouts: StateTimeouts) -> An
             f"give things; make one with CREATE DATABASE herald ENCODING 'UTF8' TEMPLATE template0, and name it there"
         )
     return connection
+
+
+def _seconds_to_connect(timeouts: StateTimeouts) -> int:
+    """Return how long a connection may take; raises psycopg's error where the time of whoever wants one is over."""
+    seconds = timeouts.connect.total_seconds()
+    if timeouts.keeps_deadline:
+        seconds = min(seconds, seconds_left())
+        if seconds < _SHORTEST:
+            from psycopg import OperationalError
+
+            raise OperationalError("no time was left for a connection to the server, which did not answer before")
+    return max(round(seconds), 1)
 
 
 def _limit(connection: Connection, timeouts: StateTimeouts, *, read_only: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator
 from typing import Any, TypeVar
@@ -9,7 +10,10 @@ from typing import Any, TypeVar
 from psycopg import Connection, OperationalError
 from psycopg.rows import TupleRow
 
+from bot.runtime.deadline import seconds_left
+
 RV = TypeVar("RV")
+_LATER = 0.5  # seconds after a deadline, so that a server that goes on says itself that a statement took too long
 
 
 class LimitedConnection(Connection[TupleRow]):
@@ -20,13 +24,17 @@ class LimitedConnection(Connection[TupleRow]):
     """
 
     longest: float | None = None  # seconds of silence after a statement; None: no limit
+    keeps_deadline = False
 
     def wait(self, gen: Generator[Any, Any, RV], *args: Any, **named: Any) -> RV:
         """Do what psycopg does with a statement, until it has an answer or the time is over."""
-        if self.longest is None:
+        longest = math.inf if self.longest is None else self.longest
+        if self.keeps_deadline:
+            longest = min(longest, max(seconds_left(), 0.0) + _LATER)
+        if longest == math.inf:
             return super().wait(gen, *args, **named)
         try:
-            return super().wait(_until(gen, time.monotonic() + self.longest, self.longest), *args, **named)
+            return super().wait(_until(gen, time.monotonic() + longest, longest), *args, **named)
         except _SilentServerError:
             self.pgconn.finish()  # an answer that comes now would be taken for that to the next statement
             raise

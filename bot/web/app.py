@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from asyncio import Semaphore
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bot.domain.page_paths import comparison_path, named
 from bot.errors import HeraldError, StateError, TemplateError
 from bot.reports.reader import Readable
+from bot.runtime.deadline import ending_at
 from bot.runtime.log import describe, get_logger
 from bot.text.locales import Locale
 from bot.web import ways
@@ -269,7 +271,8 @@ class Guarded:
         answer: ASGIApp = self.app
         if not is_open and not self.addresses.gate.lets_in(request):
             answer = await run_in_threadpool(self.addresses.shut_out, request, wanted_by(request))
-        await answer(request.scope, request.receive, send)
+        with ending_at(time.monotonic() + self.addresses.herald.config.web.timeout.total_seconds()):
+            await answer(request.scope, request.receive, send)
 
 
 def _with_headers(send: Send) -> Callable[..., Awaitable[None]]:

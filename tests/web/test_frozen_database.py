@@ -18,7 +18,11 @@ import psutil
 import pytest
 from sqlalchemy import text
 
+from bot.app import make_reader
+from bot.config.models import StoreSection
+from bot.config.web import WebSection
 from bot.errors import StateError
+from bot.reports.reader import open_reader
 from bot.runtime.state_timeouts import StateTimeouts
 from bot.store import Database
 from bot.web.app import make_app
@@ -26,6 +30,7 @@ from bot.web.server import serving
 
 pytestmark = pytest.mark.external_service
 READERS = 45  # more than there are threads for them
+A_BUSY_MACHINE = 40  # seconds that it may take longer for all
 HASTY = StateTimeouts(timedelta(seconds=2), timedelta(seconds=1))
 
 
@@ -101,6 +106,42 @@ def test_a_server_that_is_slow_is_given_up_by_its_own_words_but_for_work_that_ta
     with pytest.raises(StateError, match="statement timeout"):
         sleep(2, takes_long=False)
     database.close()
+
+
+def test_all_that_a_page_waits_for_a_frozen_database_is_what_config_says(server, house):
+    section = StoreSection(url=server.url, connect_timeout="90s")
+    config = house.config.model_copy(update={"store": section, "web": WebSection(timeout="4s")})
+    reader = open_reader(config, server.folder, config.web.timeout)
+    waited: list[float] = []
+
+    with serving(make_app(reader), "127.0.0.1:0") as at:
+
+        def read() -> None:
+            waited.append(took(lambda: codes.append(httpx.get(f"{at}/", timeout=60).status_code)))
+
+        codes: list[int] = []
+        read()  # one has a connection that hangs, the others want one
+        readers = [threading.Thread(target=read) for _ in range(READERS)]
+        with server.frozen():
+            for each in readers:
+                each.start()
+            for each in readers:
+                each.join(60)
+        assert codes == [200, *[503] * READERS]
+        assert max(waited) < 4 + A_BUSY_MACHINE, "neither a connection nor a place is waited for beside that"
+    reader.database.close()
+
+
+def test_a_command_that_looks_waits_for_a_connection_as_long_as_config_says(server, house):
+    section = StoreSection(url=server.url, connect_timeout="9s")
+    config = house.config.model_copy(update={"store": section})
+
+    def look() -> None:
+        with pytest.raises(StateError, match="timeout expired"):
+            make_reader(config, server.folder)
+
+    with server.frozen():
+        assert 8 < took(look) < 9 + A_BUSY_MACHINE
 
 
 def test_readers_of_pages_are_told_that_the_state_is_away_and_health_is_answered_meanwhile(server, house):
