@@ -7,10 +7,12 @@ import pytest
 from bot.sandbox import RunningSandbox, serve
 
 
-@pytest.fixture(autouse=True)
-def no_drawing(monkeypatch):
+@pytest.fixture(autouse=True, scope="module")  # before all that a module's tests share
+def no_drawing() -> Iterator[None]:
     """Charts have tests of their own, and take most of the time."""
-    monkeypatch.setattr("bot.delivery.attachments.draw_history", lambda chart: chart.filename.encode())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bot.delivery.attachments.draw_history", lambda chart: chart.filename.encode())
+        yield
 
 
 @pytest.fixture(scope="module")
