@@ -217,6 +217,9 @@ def test_asking_why_wrongly_is_told_in_a_sentence(judged, searched, tmp_path, ca
     kept = tmp_path / "output"
     kept.mkdir()
     (kept / "explanations.json").write_text("[")
+    outputs = tmp_path / "outputs"
+    (outputs / "model").mkdir(parents=True)
+    (outputs / "model" / "retrieval.json").write_text("{}")
     for words, said in (
         ([str(judged)], "give one of --query TEXT and --user ID"),
         ([str(judged), "--query", "lamp"], "--product TEXT is missing"),
@@ -229,7 +232,8 @@ def test_asking_why_wrongly_is_told_in_a_sentence(judged, searched, tmp_path, ca
             "is a relevance model, which is asked with",
         ),
         ([str(searched), "--user", "1", "--product", "x", "--snapshot", "y"], "is a retrieval model, which is asked"),
-        ([str(tmp_path), "--query", "x", "--product", "x"], "holds neither relevance.json"),
+        ([str(kept), "--query", "x", "--product", "x"], "nor scorer.json; a model that `fit` saved does\n"),
+        ([str(outputs), "--query", "x", "--product", "x"], f"a model that `fit` saved does: {outputs / 'model'}\n"),
         ([str(tmp_path / "none"), "--query", "x", "--product", "x"], "there is no such model folder"),
         ([str(judged), "--query", "x", "--product", "x", "--html", str(tmp_path / "a/b")], "there is no such folder"),
         ([str(kept)], "explanations.json: not explanations that can be read"),

@@ -29,7 +29,7 @@ from trainer.models.model_form import FORM, QUERIES, Form, ModelForm, copy_files
 from trainer.models.pair_tokens import Tokens, tokens_of
 from trainer.models.saved_encoder import SavedEncoder, as_tuned, open_encoder, refuse_to_tune
 from trainer.models.saved_pictures import load_pictures
-from trainer.models.source import find_source
+from trainer.models.source import find_source, not_saved
 from trainer.models.static_encoder import write_static
 from trainer.models.text_encoder import TextEncoder, unit
 from trainer.task import Outcome
@@ -81,7 +81,7 @@ class RetrievalCandidates:
             )
         self.task: Retrieval = load(job, training=False, weigh=True)
         if load_settings(self.task.encoder.source.folder) is None:
-            raise ModelError(f"{self.task.encoder.source.folder}: holds no {SETTINGS}; a model that `fit` saved does")
+            raise not_saved(self.task.encoder.source.folder, SETTINGS)
         self.teacher: TextEncoder = as_tuned(self.task.encoder)
         self.questions = len(self.task.asked.queries_Q)
         self.vectors_ED = self._read_vectors()

@@ -5,6 +5,7 @@ from pathlib import Path
 from trainer.errors import ModelError
 from trainer.explaining.pair_judge import PairJudge
 from trainer.jobs.running import DeviceJob
+from trainer.models.source import not_saved
 from trainer.tracking.progress import say
 
 ANY = DeviceJob()  # what is there
@@ -20,7 +21,7 @@ def open_judge(folder: Path) -> PairJudge:
         return _open_retrieval(folder)
     if (folder / NEXT_ITEM).exists():
         raise ModelError(f"{folder}: is a next_item model, which is asked with --user ID, not --query")
-    raise ModelError(f"{folder}: holds neither {RELEVANCE}, {RETRIEVAL} nor {NEXT_ITEM}; a model that `fit` saved does")
+    raise not_saved(folder, RELEVANCE, RETRIEVAL, NEXT_ITEM)
 
 
 def check_next_item(folder: Path) -> None:

@@ -147,3 +147,12 @@ def read_object(path: Path, what: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ModelError(f"{path}: not {what}")
     return found
+
+
+def not_saved(folder: Path, *wanted: str) -> ModelError:
+    """Give the error for a folder that holds no model of ours, with where it lies if that is next to it."""
+    *others, last = wanted
+    missing = f"neither {', '.join(others)} nor {last}" if others else f"no {last}"
+    below = folder / "model"  # of an output folder
+    there = f": {below}" if any((below / name).is_file() for name in wanted) else ""
+    return ModelError(f"{folder}: holds {missing}; a model that `fit` saved does{there}")

@@ -10,6 +10,7 @@ import numpy as np
 
 from trainer.errors import DataError, ModelError
 from trainer.jobs.running import DeviceJob
+from trainer.models.source import not_saved
 
 if TYPE_CHECKING:
     from trainer.data.next_item_data import NextItemData
@@ -113,4 +114,4 @@ def _check_kind(folder: Path, wanted: str, asked: str) -> None:
     for name, instead in other.items():
         if (folder / name).exists():
             raise ModelError(f"{folder}: answers {instead}, not {asked}")
-    raise ModelError(f"{folder}: holds no {wanted}; a model that `fit` saved does")
+    raise not_saved(folder, wanted)

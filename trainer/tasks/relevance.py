@@ -16,7 +16,7 @@ from trainer.data.pairs import Pairs, ReadPairs, read_pairs
 from trainer.data.scored_hash import note_judged
 from trainer.data.splits import Part
 from trainer.data.words import word_overlap
-from trainer.errors import DataError, ModelError
+from trainer.errors import DataError
 from trainer.jobs.schema import RelevanceJob
 from trainer.learning.batches import batches_by_length
 from trainer.learning.early_stop import stop_early
@@ -59,7 +59,7 @@ from trainer.models.label_scale import (
 from trainer.models.saved_cross_encoder import SavedCrossEncoder, as_tuned_judge, open_cross_encoder, tell_trained
 from trainer.models.saved_encoder import refuse_to_tune
 from trainer.models.saved_settings import settle_pairs
-from trainer.models.source import find_source
+from trainer.models.source import find_source, not_saved
 from trainer.models.token_losses import tell_losses
 from trainer.task import Amount, Checkpoints, Command, OnStep, Outcome
 from trainer.tasks.adaptation import adapt, adapted_metrics, known_texts, tell_adapted
@@ -273,7 +273,7 @@ def load(job: RelevanceJob, *, training: bool, device: Device = PROCESSOR, read:
     refuse_to_tune(source, training=training)
     saved = load_settings(source.folder)
     if saved is None and not training:
-        raise ModelError(f"{source.folder}: holds no {SETTINGS}; a model that `fit` saved does")
+        raise not_saved(source.folder, SETTINGS)
     if saved is not None:
         job = settle_pairs(job, saved.max_tokens, saved.pooling, spelling=saved.spelling, training=training)
     pairs = note_judged(read(job.data), Part(job.part))
