@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from tests.trainer.fitting import fit
 from tests.trainer.queries import make_bert, make_llama, make_rows, write_job, write_rows
 from tests.trainer.shop import make_model
 from trainer.__main__ import main
 from trainer.data.snapshot import read_snapshot
-from trainer.explaining.deletion import check_deletion, first_that_holds, leave_one_out, name_parts
+from trainer.explaining.deletion import check_deletion, first_that_holds, leave_one_out, leave_out_in_turn, name_parts
 from trainer.explaining.explanation import Deletion, Explanation, Method, Side, WeighedPart
 from trainer.explaining.files import read_explanations, write_explanations
 from trainer.explaining.opening import open_judge
@@ -136,6 +139,31 @@ def test_the_deletion_score_is_of_the_named_parts_beside_chance():
     )
 
 
+def test_of_two_parts_that_say_the_same_the_second_counts_once_the_first_is_out():
+    own = np.array([0.35, 0.1, 0.3, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1])
+
+    def score_without(sets):
+        return np.array(
+            [own.sum() - own[list(places)].sum() + (0.0 if {0, 1} <= set(places) else 2.0) for places in sets]
+        )
+
+    whole = float(own.sum() + 2.0)
+    assert name_parts(leave_one_out(whole, 9, score_without)) == (0, 2, 3)
+    weights = leave_out_in_turn(whole, 9, score_without)
+    assert name_parts(weights) == (1, 0, 2)
+    assert weights == pytest.approx([0.35, 2.1, 0.3, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1])
+
+
+@given(arrays(np.float64, st.integers(1, 9), elements=st.floats(-9, 9)), st.sampled_from([1.0, -1.0]))
+def test_where_parts_add_up_leaving_them_out_in_turn_names_what_leave_one_out_does(own, way):
+    def score_without(sets):
+        return np.array([own.sum() - own[list(places)].sum() for places in sets])
+
+    alone = leave_one_out(float(own.sum()), len(own), score_without)
+    in_turn = leave_out_in_turn(float(own.sum()), len(own), score_without, way)
+    assert in_turn == pytest.approx(alone, abs=1e-9)
+
+
 def test_random_weights_agree_with_none_and_the_same_weights_with_themselves(judged):
     judge: Any = open_judge(judged)
     query, product = "red lamp", "small blue oak lamp new large"
@@ -144,7 +172,7 @@ def test_random_weights_agree_with_none_and_the_same_weights_with_themselves(jud
     others = [replace(judge, model=randomised(judge.model, seed)) for seed in range(16)]
     agreed = [rank_agreement(mine, weigh_all(other, query, product)[Method.GRADIENTS]) for other in others]
     assert abs(np.mean(agreed)) < 0.4
-    assert set(try_methods(judge, query, product)) == {Method.GRADIENTS, Method.LEFT_OUT}
+    assert set(try_methods(judge, query, product)) == {Method.GRADIENTS, Method.LEFT_OUT, Method.IN_TURN}
     assert np.isnan(rank_agreement([1.0, 1.0, 1.0], [1.0, 2.0, 3.0]))
 
 
@@ -251,7 +279,7 @@ def test_of_a_user_the_purchases_that_carried_an_item_are_named(snapshot_folder,
     assert main(["explain", str(tmp_path / "model"), *asked, "--product", item, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["explanations"][0]
     assert told["answer"].startswith("place ")
-    assert told["method"] in (None, "leave one out")
+    assert told["method"] in (None, "leave one out", "leave one out after another")
     assert all(word["side"] == "purchase" for word in told["words"])
     assert main(["explain", str(tmp_path / "model"), *asked, "--product", "caviar"]) == 2
     assert "'caviar' is neither an id nor a text" in capsys.readouterr().err

@@ -18,9 +18,14 @@ DRAWS = 10  # as many parts taken out by chance
 def name_parts(weights: Weights, way: float = 1.0) -> tuple[int, ...]:
     """Give the places of the parts that carried the score the *way* the answer went, the heaviest first."""
     known = [0.0 if weight is None else weight for weight in weights]
-    most = min(NAMED, max(1, len(known) // 3))  # most of a text stays: what is left is a text still
+    most = most_named(len(known))
     order = sorted(range(len(known)), key=lambda place: -way * known[place])
     return tuple(place for place in order[:most] if way * known[place] > 0)
+
+
+def most_named(parts: int) -> int:
+    """Give how many of so many parts are named at most: most of a text stays, so that what is left is a text still."""
+    return min(NAMED, max(1, parts // 3))
 
 
 def check_deletion(
@@ -52,6 +57,30 @@ def _draw(named: Sequence[int], read: Sequence[int], rng: np.random.Generator) -
 def leave_one_out(whole: float, parts: int, score_without: ScoreWithout) -> list[float]:
     """Give what the score loses without each part."""
     return [float(one) for one in whole - score_without([[place] for place in range(parts)])]
+
+
+def leave_out_in_turn(whole: float, parts: int, score_without: ScoreWithout, way: float = 1.0) -> list[float]:
+    """Take out whichever part the answer loses most by, then of what is left the next, as many as may be named.
+
+    The weight of one that is taken out is what the score loses then; of another the least that it would have lost in
+    any of the turns. So of two parts that say the same the second counts once the first is out, where leave one out
+    finds it needless.
+    """
+    gone: list[int] = []
+    weights, left = [float("inf")] * parts, whole
+    for _ in range(most_named(parts)):
+        rest = [place for place in range(parts) if place not in gone]
+        score_R = score_without([[*gone, place] for place in rest])
+        lost = dict(zip(rest, (way * (left - score_R)).tolist(), strict=True))
+        for place in rest:
+            weights[place] = min(weights[place], lost[place])
+        first = max(rest, key=lost.__getitem__)
+        if lost[first] <= 0:
+            break
+        weights[first] = lost[first]
+        left -= way * lost[first]
+        gone.append(first)
+    return [way * weight for weight in weights]
 
 
 def first_that_holds(

@@ -19,6 +19,7 @@ class Method(StrEnum):
     GRADIENTS = "integrated gradients"  # Sundararajan et al. 2017
     SIMILARITY = "word by word similarity"  # the cosine's own summands
     LEFT_OUT = "leave one out"
+    IN_TURN = "leave one out after another"  # by representation erasure, Li et al. 2016
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from trainer.explaining.deletion import Weights, first_that_holds, leave_one_out
+from trainer.explaining.deletion import Weights, first_that_holds, leave_one_out, leave_out_in_turn
 from trainer.explaining.explanation import Deletion, Explanation, Method, WeighedPart
 from trainer.explaining.words import Word, find_words, leave_out
 
@@ -73,3 +73,4 @@ def _methods(
     if score.own is not None and score.weigh is not None:
         yield score.own, partial(score.weigh, words)
     yield Method.LEFT_OUT, partial(leave_one_out, whole, len(words), score_without)
+    yield Method.IN_TURN, partial(leave_out_in_turn, whole, len(words), score_without, score.way)

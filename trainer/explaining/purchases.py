@@ -1,12 +1,13 @@
 """Explains a score that a next-item model gives an item: which past purchases carried it."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from trainer.errors import DataError
-from trainer.explaining.deletion import first_that_holds, leave_one_out
+from trainer.explaining.deletion import first_that_holds, leave_one_out, leave_out_in_turn
 from trainer.explaining.explanation import Deletion, Explanation, Method, Side, WeighedPart
 from trainer.results.asked_user import AskedUser
 
@@ -36,11 +37,12 @@ def explain_item(asked: AskedUser, user: str, item: int, example_id: str = "") -
     def score_without(sets: Sequence[Sequence[int]]) -> Floats:
         return np.array([asked.score([bought[place] for place in places])[item] for places in sets], dtype=np.float64)
 
-    def weigh() -> list[float]:
-        return leave_one_out(whole, len(bought), score_without)
-
-    methods = [(Method.LEFT_OUT, weigh)] if len(bought) > 1 else []
-    found = first_that_holds(methods, whole, score_without)
+    asked_of = (whole, len(bought), score_without)
+    methods = [
+        (Method.LEFT_OUT, partial(leave_one_out, *asked_of)),
+        (Method.IN_TURN, partial(leave_out_in_turn, *asked_of)),
+    ]
+    found = first_that_holds(methods if len(bought) > 1 else [], whole, score_without)
     place = int((score_I > whole).sum()) + 1
     told = (user, asked.catalogue.texts[item], f"place {place:,} of {len(score_I):,} items", whole, "score")
     if found is None or isinstance(found, Deletion):

@@ -6,7 +6,7 @@ from copy import deepcopy
 import numpy as np
 import torch
 
-from trainer.explaining.deletion import Weights, check_deletion, leave_one_out, name_parts
+from trainer.explaining.deletion import Weights, check_deletion, leave_one_out, leave_out_in_turn, name_parts
 from trainer.explaining.explanation import Deletion, Method
 from trainer.explaining.pair_judge import PairJudge
 from trainer.explaining.words import Floats, find_words, leave_out
@@ -39,6 +39,7 @@ class _Asked:
         if self.score.own is not None and self.score.weigh is not None:
             found[self.score.own] = self.score.weigh(self.words)
         found[Method.LEFT_OUT] = leave_one_out(self.whole, len(self.words), self.score_without)
+        found[Method.IN_TURN] = leave_out_in_turn(self.whole, len(self.words), self.score_without, self.score.way)
         return found
 
     def score_without(self, sets: Sequence[Sequence[int]]) -> Floats:
