@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,4 +97,12 @@ def test_what_cannot_be_learnt_from_is_told_before_anything_is_written(shop, cap
     settings = [word for key in (*QUICK, *more) for word in ("--set", key)]
     assert main(["label", "selftrain", str(shop), *settings]) == 2
     assert said in capsys.readouterr().err
+    assert not (shop.parent / "relevance").exists()
+
+
+def test_valid_rows_that_all_say_the_same_are_no_judge_and_are_refused_before_a_run(shop, capsys):
+    rows = make_rows(by_colour=True)
+    write_rows(shop.parent / "pairs.csv", [replace(row, grade=3.0) if row.part == "valid" else row for row in rows])
+    assert self_train(shop) == 2
+    assert "are on one side of relevant = 3, so that label.metric = 'auc' has no value" in capsys.readouterr().err
     assert not (shop.parent / "relevance").exists()

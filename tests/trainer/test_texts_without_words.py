@@ -16,6 +16,14 @@ def refused(job, place, capsys) -> str:
     return sentence
 
 
+def test_of_a_table_without_rows_that_is_said(tmp_path, capsys):
+    data = queries.write_rows(tmp_path / "pairs.csv", [])
+    job = queries.write_job(tmp_path, "relevance", data, queries.make_tokenizer(tmp_path / "none"))
+    (tmp_path / "none" / "config.json").write_text('{"model_type": "bert"}')
+    (tmp_path / "none" / "model.safetensors").write_bytes(b"")
+    assert refused(job, tmp_path, capsys).endswith("pairs.csv: has no rows below its heading")
+
+
 @pytest.mark.parametrize("task", ["relevance", "retrieval"])
 @pytest.mark.parametrize(
     ("text", "said"),

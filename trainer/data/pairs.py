@@ -103,6 +103,8 @@ ReadPairs = Callable[[PairsData], Pairs]
 def read_pairs(job: PairsData) -> Pairs:
     """Read, clean and split a table of pairs; raise DataError."""
     rows = read_rows(job)
+    if not len(rows):
+        raise DataError(f"{job.path}: has no rows below its heading")
     kept, dropped = choose_rows(job, rows)
     if not len(kept):
         raise DataError(f"{job.path}: cleaning leaves none of {len(rows)} rows: {_shown(dropped)}")

@@ -87,9 +87,16 @@ def self_train(job: RelevanceJob) -> SelfTrained:
     with fetched(job.model_copy(update={"part": "valid"})) as asked, TemporaryDirectory(prefix="trainer-") as scratch:
         task, _ = load_on_device(asked, training=True)
         assert isinstance(task, Relevance)  # the task of such a job
-        if not len(task.pairs.rows(Part.VALID)):
+        valid = task.pairs.rows(Part.VALID)
+        if not len(valid):
             raise DataError(f"{job.data.path}: no row is for valid: chances cannot be calibrated, nor rounds judged")
         metric = job.label.metric or ("accuracy" if task.scale.kind == CLASSES else "auc")
+        if metric == "auc" and len(np.unique(task.pairs.label[valid] >= task.scale.relevant)) == 1:
+            raise DataError(
+                f"{job.data.path}: all {len(valid)} rows for valid are on one side of relevant ="
+                f" {task.scale.relevant:g}, so that label.metric = 'auc' has no value:"
+                " give valid more rows, or name another metric"
+            )
         check_metric("label.metric", metric, asked, task)
         pool = read_pool(asked, task.pairs)
         parent = start_run(job.tracking, {ROUNDS_TAG: f"{job.label.rounds} rounds by {metric} of the valid rows"})
