@@ -61,8 +61,14 @@ os.fork = refuse
 @two_cores
 @pytest.mark.parametrize(
     ("before", "threads", "wanted"),
-    [("", None, "b.csv"), ("", 1, "a.csv"), ('sys.modules["torch"] = sys', 2, "a.csv"), (REFUSING, 2, "a.csv")],
-    ids=["other settings", "one thread", "torch is loaded", "no more processes"],
+    [
+        ("", None, "b.csv"),
+        ("", 1, "a.csv"),
+        ('sys.modules["torch"] = sys', 2, "a.csv"),
+        (REFUSING, 2, "a.csv"),
+        ("signal.signal(signal.SIGCHLD, signal.SIG_IGN)", 2, "a.csv"),
+    ],
+    ids=["other settings", "one thread", "torch is loaded", "no more processes", "the ends of children are ignored"],
 )
 def test_what_no_other_process_has_read_is_read_here(before, threads, wanted):
     done = run(f"""

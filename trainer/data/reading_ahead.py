@@ -93,9 +93,14 @@ def reading_ahead(
 
 
 def can_read_ahead(threads: int | None) -> bool:
-    """Say whether another core is to be had, and a copy of this process works: it has no thread but the main one."""
+    """Say whether another core is to be had, and a copy of this process works: it has no thread but the main one.
+
+    Where SIGCHLD is not as it usually is (who started us may have it ignored), ours is not alone to wait for the copy:
+    its number may be another's by the time that it is to be killed.
+    """
     copies = sys.platform == "linux" and "torch" not in sys.modules and threading.active_count() == 1
-    return copies and min(threads or usable_cores(), usable_cores()) > 1
+    waits_alone = signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL
+    return copies and waits_alone and min(threads or usable_cores(), usable_cores()) > 1
 
 
 def _copied() -> int | None:
