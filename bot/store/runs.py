@@ -144,12 +144,12 @@ def newest_values(tx: Connection, metrics: Mapping[SeriesKey, str], limit: int) 
         each = select(runs.c.pipeline, runs.c.series).where(wanted).distinct().subquery()
         ends = select(of.c.ended_at).where(of.c.pipeline == each.c.pipeline, of.c.series == each.c.series)
         first = ends.order_by(of.c.ended_at.desc()).limit(1).offset(limit - 1).scalar_subquery()  # none: it has fewer
-        theirs = runs.c.pipeline == each.c.pipeline, runs.c.series == each.c.series
-        query = select(runs.c.pipeline, runs.c.series, runs.c.run).join(each, and_(*theirs))
+        begins = select(each.c.pipeline, each.c.series, func.coalesce(first, _LONG_AGO).label("since")).cte()
+        begins = begins.prefix_with("MATERIALIZED", dialect="postgresql")  # else it looks once more for every run
+        theirs = runs.c.pipeline == begins.c.pipeline, runs.c.series == begins.c.series
+        query = select(runs.c.pipeline, runs.c.series, runs.c.run).join(begins, and_(*theirs))
         rows = tx.execute(
-            query.where(runs.c.ended_at >= func.coalesce(first, _LONG_AGO)).order_by(
-                runs.c.pipeline, runs.c.series, *_NEWEST_FIRST
-            )
+            query.where(runs.c.ended_at >= begins.c.since).order_by(runs.c.pipeline, runs.c.series, *_NEWEST_FIRST)
         )
         for key, newest in groupby(rows, key=lambda row: SeriesKey(row.pipeline, row.series)):
             found[key] = [value_in(row.run, metrics[key]) for row in islice(newest, limit)][::-1]
