@@ -39,6 +39,7 @@ class Said:
 class DryRun:
     judged: tuple[JudgedRun, ...]
     sent: tuple[Said, ...]
+    has_services: bool = True  # that could be told anything
 
 
 def run_dry(config: Config, folder: Path, name: str, around: Surroundings | None = None) -> DryRun:
@@ -63,7 +64,8 @@ def run_dry(config: Config, folder: Path, name: str, around: Surroundings | None
         herald.dispatcher.drain(timedelta(seconds=1))
         database.close()
         real.database.close()
-    return DryRun(tuple(report.judged), tuple(remembering.heard()))
+    has_services = bool(config.tracker or config.wiki or config.chat)
+    return DryRun(tuple(report.judged), tuple(remembering.heard()), has_services)
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -13,7 +14,7 @@ from bot.config.starter import CHAT_KINDS, Account, Answers, ChatKind, MailAccou
 from bot.domain.direction import guess_direction
 from bot.domain.policy import Direction
 from bot.errors import ConfigError, RunStoreError
-from bot.ports import RunStore
+from bot.ports import RunStore, Selection
 from bot.sections import read_duration
 
 _NAMES_SHOWN = 12
@@ -89,10 +90,12 @@ class _Catalogue:
             return cls()
 
     def metrics(self, experiment: str) -> tuple[str, ...]:
-        """Return the names of the metrics that the newest runs of an experiment have."""
+        """Return the names of the metrics that the newest runs of an experiment have, of those that will be judged."""
         try:
-            found = [] if self.store is None else self.store.experiments((experiment,))
-            newest = [run for each in found[:1] if self.store for run in self.store.newest(each, _RUNS_READ)]
+            found = [] if self.store is None else self.store.experiments((glob.escape(experiment),))
+            newest = [
+                run for each in found[:1] if self.store for run in self.store.newest(each, _RUNS_READ, Selection())
+            ]
         except RunStoreError:
             return ()
         return tuple(sorted({name for run in newest for name in run.metrics}))

@@ -120,7 +120,8 @@ def print_dry_run(dry: DryRun, *, as_json: bool) -> None:
         console.print(said.text, markup=False, highlight=False)
     many = len(dry.sent)
     would = "nothing" if not many else "1 text" if many == 1 else f"{many:,} texts"
-    console.print(f"Nothing was sent; {would} would have been.")
+    why = "" if dry.has_services else ", whatever was found, as no tracker, wiki or chat is configured"
+    console.print(f"Nothing was sent; {would} would have been{why}.")
 
 
 def _print_why_nothing(console: WholeConsole, name: str, report: CycleReport) -> None:

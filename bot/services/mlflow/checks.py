@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from bot.domain.checks import Check
 from bot.domain.runs import Release, Run, Trouble
 from bot.errors import ArtifactsAwayError, NoStoreError, RunStoreError
-from bot.ports import RunStore, Selection
+from bot.ports import Experiment, RunStore, Selection
 from bot.services.checks import walled
 from bot.services.mlflow.config import MlflowSection
 from bot.services.mlflow.missing_experiments import say_nothing_there
@@ -99,12 +99,18 @@ def _check_runs(wanted: RunsWanted, store: RunStore, now: datetime) -> Check:
             return Check(check, ok=True, said=f"{wanted.experiments} is made by the first job")
         remedy = "Check experiment (or watch.experiments), and that the account of MLflow's variables may read it."
         return Check(check, ok=False, said=say_nothing_there(wanted.experiments, store), remedy=remedy)
-    ended = [run for each in found for run in store.runs_since(each, now - _LONG_AGO, wanted.selection)]
+    ended = [run for each in found for run in _last_of(each, wanted.selection, store, now - _LONG_AGO)]
     if not ended:
         return Check(check, ok=True, said=f"{wanted.experiments} has had none for {duration(_LONG_AGO, ENGLISH)}")
     last = max(ended, key=lambda run: run.ended)
     ago = duration(max(now - last.ended, timedelta(0)), ENGLISH)
     return Check(check, ok=True, said=f"the last, {last.name}, ended {ago} ago")
+
+
+def _last_of(experiment: Experiment, selection: Selection, store: RunStore, since: datetime) -> Iterator[Run]:
+    """Yield those that ended last; not all that ended since, which may be thousands."""
+    known = store.newest(experiment, _NEWEST, selection)
+    return store.runs_since(experiment, max([since, *(run.ended for run in known)]), selection)
 
 
 def _check_schedule(wanted: RunsWanted) -> Check:

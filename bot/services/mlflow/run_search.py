@@ -28,7 +28,9 @@ _FIRST_PAGE = 50  # of the newest: mostly there is nothing new
 _NAMED_AT_ONCE = 200  # runs in one search
 _FINISHED = "attributes.status = 'FINISHED'"
 _HISTORY_PAGE = 1000
+_MOST_PAGES = 10  # of runs inside others, before the newest that are in none
 _STARTED_FIRST = "attributes.start_time ASC"
+_STARTED_LAST = "attributes.start_time DESC"
 _OLDEST_FIRST, _NEWEST_FIRST = "attributes.end_time ASC", "attributes.end_time DESC"
 
 
@@ -61,6 +63,20 @@ class RunSearch:
         odd = sorted(wanted(self._odd(ids, since, selection.filter)), key=_by_end)
         in_order = wanted(self._ended(ids, since, MILLISECONDS, selection.filter))  # so many that they are not kept
         yield from heapq.merge(in_order, odd, key=_by_end)
+
+    def newest(self, experiment: Experiment, count: int, selection: Selection) -> list[Run]:
+        """Return the finished runs that were started last; hundreds of trials may have begun after their parent."""
+        found: list[Run] = []
+        token, size = None, count
+        for _ in range(_MOST_PAGES):
+            page, token = self._page(
+                [experiment.experiment_id], _FINISHED, _STARTED_LAST, token, size, selection.filter
+            )
+            found += [met.found.run for met in page if selection.nested or not met.found.is_nested]
+            if len(found) >= count or not token:
+                break
+            size = _PAGE
+        return found[:count]
 
     def finished(self, experiment_ids: Sequence[str], since: datetime) -> Iterator[Sequence[FoundRun]]:
         """Yield pages of the finished runs that ended since then, by times in milliseconds, the newest first.

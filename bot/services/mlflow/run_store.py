@@ -101,12 +101,7 @@ class MlflowRunStore:
         return self._runs.finished_oddly(experiment_ids, since)
 
     def newest(self, experiment: Experiment, count: int, selection: Selection = ANY_RUN) -> Sequence[Run]:
-        terms = "attributes.status = 'FINISHED'" + (f" and {selection.filter}" if selection.filter else "")
-        order = ["attributes.start_time DESC"]
-        with self._mlflow.translated(selection.filter):
-            page = self._mlflow.reader.search_runs([experiment.experiment_id], terms, max_results=count, order_by=order)
-        own = (run for run in page if RERUN_TAG not in run.data.tags)
-        return [self._run_in(run) for run in own if selection.nested or PARENT_TAG not in run.data.tags]
+        return self._runs.newest(experiment, count, selection)
 
     def has_children(self, experiment: Experiment, run_id: str) -> bool:
         terms = f"tags.`{PARENT_TAG}` = '{run_id}'"
