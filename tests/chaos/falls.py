@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
-from bot.domain.incidents import IncidentState
+from bot.domain.effects import ReopenTicket
+from bot.domain.incidents import IncidentState, Turn
 from bot.domain.runs import Run, RunStatus
+from bot.store.effect_json import load_effect
 from bot.store.incidents import of_pipeline
+from bot.store.tables import outbox
 
 NAMES = tuple(f"watched{number}" for number in range(8))
 HISTORY, GOOD, BAD = 16, 14, 5  # runs: before the first Herald begins, and then in turn
@@ -76,7 +79,19 @@ def _is_bad(name: str, number: int) -> bool:
 
 
 def count_told(tx: Connection, falls: Falls) -> Iterator[tuple[str, int]]:
-    """Yield each fall by its first run, and how many incidents its runs have opened of which people were told."""
-    told = [each for name in NAMES for each in of_pipeline(tx, name, *IncidentState) if each.told_at is not None]
+    """Yield each fall by its first run, and how often its runs opened an incident that people were told of, or one anew.
+
+    What falls again soon after it was resolved is the same ticket, which is opened again.
+    """
+    incidents = [each for name in NAMES for each in of_pipeline(tx, name, *IncidentState)]
+    told = [each.opened_by for each in incidents if each.told_at is not None] + list(_opened_again(tx))
     for fall in falls.those_to_tell():
-        yield fall[0], sum(incident.opened_by in fall for incident in told)
+        yield fall[0], sum(run_id in fall for run_id in told)
+
+
+def _opened_again(tx: Connection) -> Iterator[str]:
+    """Yield the runs by which tickets were opened again."""
+    for effect in tx.scalars(select(outbox.c.effect).where(outbox.c.kind == ReopenTicket.kind)):
+        run_id, _, turn = load_effect(effect).cause.rpartition("/")
+        if turn == Turn.RETURNED:
+            yield run_id

@@ -40,7 +40,7 @@ from tests.chaos.world import CHANNELS, INSTANCE, SEARCH_LAG, SEED, Score, Seen
 
 HERALDS = 3
 ACTS = ("SIGKILL", "SIGSTOP", "stood still", "stood still", "cut off")
-CALM_SECONDS = 420.0
+CALM_SECONDS = 420.0  # of sixty acts; each act leaves a run a pipeline to be judged
 LONGEST_END = STOP_SECONDS + 30  # and what a busy machine adds
 STILL = HOLDS.total_seconds() + 2, HOLDS.total_seconds() + 5  # seconds: longer than any lease
 
@@ -214,7 +214,7 @@ def storm(acts: int, seed: int, folder: Path, mutation: str | None, pause: float
                 three.tend()
         three.stop()
         calm = Three(LeaderOrder(url, configure(box, folder, is_calm=True), folder, mutation), seed)
-        settled = settle(database, others)
+        settled = settle(database, others, CALM_SECONDS * max(1.0, acts / 60))
         calm.stop()
         came.stood = three.stood
         came.broken = three.broken + calm.broken
@@ -249,9 +249,9 @@ def wait_for_first(database: Database, others: Falls) -> None:
     raise SystemExit("no Herald has begun")
 
 
-def settle(database: Database, others: Falls) -> bool:
+def settle(database: Database, others: Falls, patience: float) -> bool:
     """Wait until all is judged and nothing waits any more; say whether it came to that."""
-    deadline = time.monotonic() + CALM_SECONDS
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         with database.begin() as tx:
             due = tx.scalar(text("SELECT count(*) FROM fires WHERE state = 'due' AND starts_with(pipeline, 'search')"))
