@@ -1,9 +1,8 @@
 """A week of one pipeline, told by processes that are killed: `python -m tests.chaos.story FOLDER PART/PARTS WHICH`.
 
 The outside world lies in files, so that it outlives the process: runs in a log that real jobs write, services pickled
-after each call. The story is told once without a kill. With "every" for WHICH it is told once more for every step of
-this part: there the process ends itself, and another goes on until all is done. With "each" it is told once more in
-all, by processes that end themselves wherever they come to a step of a name at which none has ended yet.
+after each call. The story is told once without a kill, and once more for every step of this part: there the process
+ends itself, and another goes on until all is done. WHICH is "every" step, or "each" that has a name of its own, once.
 Prints the steps and how each world looked in the end, as JSON.
 """
 
@@ -19,7 +18,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +43,7 @@ FALLS, STAYS, RECOVERS = 0.60, 0.59, 0.80
 TRAINED = (FALLS, 0.61, STAYS, RECOVERS)  # by the number of the fire: the second confirms the first
 DUE = [datetime(2026, 3, day, 3, tzinfo=UTC) for day in (2, 3, 4)]
 JOB = 'echo "$HERALD_FIRE_ID $(sed -n "$HERALD_SEED"p values) $(date +%s%N)" >> runs'
-DONE, LIMIT, MANY = 0, 12, 100
+DONE, LIMIT = 0, 12
 PIPELINE = "search"
 
 
@@ -60,23 +58,6 @@ class Steps:
         self.taken.append(step)
         if len(self.taken) == self.kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
-
-
-@dataclass
-class StepsOfNewNames:
-    """Ends the process at the first step whose name is not among those that a file keeps, and keeps it there."""
-
-    names: Path
-
-    def __call__(self, step: str) -> None:
-        if step not in died_at(self.names):
-            with self.names.open("a") as file:
-                file.write(f"{step}\n")
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-def died_at(names: Path) -> list[str]:
-    return names.read_text().splitlines() if names.exists() else []
 
 
 @dataclass
@@ -202,7 +183,7 @@ def services_in(folder: Path, step: Callable[[str], None]) -> Services:
     )
 
 
-def make(folder: Path, steps: Callable[[str], None]) -> Herald:
+def make(folder: Path, steps: Steps) -> Herald:
     clock = Clock()
     around = Surroundings(clock=clock, pause=clock.pause, on_step=steps)
     runs_log = LoggedRuns(folder / "runs")
@@ -211,7 +192,7 @@ def make(folder: Path, steps: Callable[[str], None]) -> Herald:
     return replace(herald, dispatcher=replace(herald.dispatcher, wording=WORDING))
 
 
-def tell(folder: Path, steps: Callable[[str], None]) -> None:
+def tell(folder: Path, steps: Steps) -> None:
     """Run what is due and deliver what is owed, as `herald serve` does."""
     herald = make(folder, steps)
     for due in DUE:
@@ -219,22 +200,22 @@ def tell(folder: Path, steps: Callable[[str], None]) -> None:
         herald.dispatcher.drain(timedelta(minutes=2))
 
 
-def tell_until_done(folder: Path, steps: Iterator[Callable[[str], None]]) -> int:
-    """Tell in processes of their own, each with its *steps*, until one comes to the end; return how many it took."""
+def tell_until_done(folder: Path, kill_at: int) -> int:
+    """Tell in processes of their own, the first of which dies at its *kill_at*-th step; return how many it took."""
     set_stage(folder)
-    for attempt, taking in enumerate(steps, start=1):
+    for attempt in range(1, LIMIT):
         child = os.fork()
         if child == 0:
-            tell_and_exit(folder, taking)
+            tell_and_exit(folder, Steps(kill_at if attempt == 1 else None))
         _, status = os.waitpid(child, 0)
         if os.waitstatus_to_exitcode(status) == DONE:
             return attempt
         if os.waitstatus_to_exitcode(status) != -signal.SIGKILL:
-            raise SystemExit(f"process {attempt} broke, and was not killed: see {folder}")
-    raise SystemExit(f"killed again and again, it never ended: see {folder}")
+            raise SystemExit(f"killed at step {kill_at}, the next process broke: see {folder}")
+    raise SystemExit(f"killed at step {kill_at}, it never ended")
 
 
-def tell_and_exit(folder: Path, steps: Callable[[str], None]) -> None:
+def tell_and_exit(folder: Path, steps: Steps) -> None:
     try:
         tell(folder, steps)
     except BaseException:  # noqa: BLE001  a forked child must never run on into its parent's work
@@ -292,21 +273,23 @@ def undisturbed(folder: Path) -> list[str]:
     return steps.taken
 
 
-def killed_at_each(folder: Path, kills: Iterable[int]) -> Iterator[dict[str, Any]]:
-    """Tell a story for each of these steps, from 1, at which its first process dies."""
+def report(folder: Path, kills: Iterable[int]) -> Iterator[dict[str, Any]]:
     for kill_at in kills:
         place = folder / f"killed-at-{kill_at}"
-        undisturbed_from_then_on = (Steps(None) for _ in range(LIMIT))
-        attempts = tell_until_done(place, chain([Steps(kill_at)], undisturbed_from_then_on))
+        attempts = tell_until_done(place, kill_at)
         yield {"kill": kill_at, "processes": attempts, "outcome": outcome(place)}
 
 
-def killed_again_and_again(folder: Path) -> dict[str, Any]:
-    """Tell one story whose processes die wherever they come to a step of a new name."""
-    names = folder / "died-at"
-    place = folder / "killed-again-and-again"
-    attempts = tell_until_done(place, repeat(StepsOfNewNames(names), MANY))
-    return {"died at": died_at(names), "processes": attempts, "outcome": outcome(place)}
+def of_each_name(steps: list[str]) -> list[int]:
+    """Return the numbers of the first steps of their name, from 1."""
+    return sorted(steps.index(name) + 1 for name in set(steps))
+
+
+def kills_among(steps: list[str], share: str, which: str) -> list[int]:
+    """Return the numbers of the steps to die at, from 1: those of one part of so many."""
+    part, parts = map(int, share.split("/"))
+    kills = of_each_name(steps) if which == "each" else list(range(1, len(steps) + 1))
+    return kills[part::parts]
 
 
 def main() -> None:
@@ -315,14 +298,11 @@ def main() -> None:
     attachments.draw_history = lambda chart: chart.filename.encode()  # drawing takes most of the time, and is no step
     folder, share, which = sys.argv[1:]
     place = Path(folder) / "undisturbed"
-    told: dict[str, Any] = {"steps": undisturbed(place), "undisturbed": outcome(place)}
+    steps = undisturbed(place)
+    kills = kills_among(steps, share, which)
     gc.collect()
     gc.freeze()  # or every child would copy what its collections of garbage look through
-    if which == "each":
-        told |= killed_again_and_again(Path(folder))
-    else:
-        part, parts = map(int, share.split("/"))
-        told["killed"] = list(killed_at_each(Path(folder), range(part + 1, len(told["steps"]) + 1, parts)))
+    told = {"steps": steps, "undisturbed": outcome(place), "killed": list(report(Path(folder), kills))}
     print(json.dumps(told))  # noqa: T201
 
 

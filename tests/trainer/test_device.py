@@ -190,7 +190,7 @@ def test_encoders_that_run_again_on_the_way_back_have_the_same_losses(models, tm
     monkeypatch.setattr(text_encoder, "trains_in_little_memory", lambda _: True)
     run = TextEncoder._run_again
     monkeypatch.setattr(TextEncoder, "_run_again", lambda *told: (again.append(1), run(*told))[1])
-    assert losses_on(PROCESSOR, job) == whole
+    assert losses_on(PROCESSOR, job) == pytest.approx(whole, rel=1e-6)  # a processor may add up in another order
     assert again
 
 

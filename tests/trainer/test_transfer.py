@@ -221,7 +221,9 @@ def by_popularity(tracked) -> float:
     """Measure a list by popularity as `evaluate` does, of one department alone."""
     one = open_sets(load_job(tracked.path, ["transfer.by=department"]), {}).by_name["DRUG GM"]
     job = one.job.model_copy(update={"transfer": None})
-    return load(job, training=False, given=one.snapshot).take_saved().score().compared["popularity"]["ndcg_at_10"]
+    return (
+        load(job, training=False, read=lambda _: one.snapshot).take_saved().score().compared["popularity"]["ndcg_at_10"]
+    )
 
 
 def test_of_what_users_buy_next_a_matrix_counts_users(tracked):

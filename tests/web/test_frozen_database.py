@@ -8,7 +8,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -47,11 +47,13 @@ class Freezable:
         every = [first, *first.children(recursive=True)]
         try:
             for each in every:
-                each.send_signal(signal.SIGSTOP)
+                with suppress(psutil.NoSuchProcess):  # a worker of its own that has just ended
+                    each.send_signal(signal.SIGSTOP)
             yield
         finally:
             for each in every:
-                each.send_signal(signal.SIGCONT)
+                with suppress(psutil.NoSuchProcess):
+                    each.send_signal(signal.SIGCONT)
 
 
 @pytest.fixture(scope="module")
