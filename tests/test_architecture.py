@@ -361,6 +361,12 @@ def test_who_reads_a_server_of_mlflow_loads_no_database_of_mlflow():
     assert not any(module.startswith("mlflow.store.tracking.dbmodels") for module in loaded)
 
 
+def test_who_opens_a_state_in_sqlite_loads_no_dialect_of_postgresql():
+    loaded = loaded_by("from bot.store import Database; Database('sqlite://')")
+    assert "sqlalchemy.dialects.sqlite" in loaded
+    assert not any(module.startswith("sqlalchemy.dialects.postgresql") for module in loaded)
+
+
 def test_help_answers_within_half_a_second():
     def seconds() -> float:
         """Return how long it takes, or how long of that it has a processor: others may keep it waiting for one."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import groupby, islice
+from operator import itemgetter
 from typing import Any
 
+from pydantic_core import from_json
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select, tuple_, update
 
 from bot.domain.checkpoints import MARK_EVERY, REPLAYED, Checkpoint
@@ -151,15 +152,16 @@ def newest_values(tx: Connection, metrics: Mapping[SeriesKey, str], limit: int) 
         rows = tx.execute(
             query.where(runs.c.ended_at >= begins.c.since).order_by(runs.c.pipeline, runs.c.series, *_NEWEST_FIRST)
         )
-        for key, newest in groupby(rows, key=lambda row: SeriesKey(row.pipeline, row.series)):
-            found[key] = [value_in(row.run, metrics[key]) for row in islice(newest, limit)][::-1]
+        for key, newest in groupby(rows, key=itemgetter(0, 1)):
+            series = SeriesKey(*key)
+            found[series] = [value_in(text, metrics[series]) for _, _, text in islice(newest, limit)][::-1]
     return found
 
 
 def value_in(text: str, metric: str) -> float:
     """Read one metric of a run as it is stored; all the rest is not asked, and what cannot be read is NaN."""
     try:
-        return float(json.loads(text)[0]["metrics"][metric])
+        return float(from_json(text)[0]["metrics"][metric])
     except (ValueError, LookupError, TypeError):
         return math.nan
 

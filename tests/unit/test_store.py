@@ -19,6 +19,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import create_mock_engine
 
 from bot.domain.fires import Fire, FireState, mint_fire_id
 from bot.domain.incidents import Incident, IncidentState, SeriesKey
@@ -45,6 +46,15 @@ def test_migrations_lead_to_the_tables_that_the_queries_use(database):
     with database.begin() as tx:
         context = MigrationContext.configure(tx, opts={"version_table": VERSION_TABLE, "compare_type": True})
         assert compare_metadata(context, metadata) == []
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "postgresql+psycopg://"])
+def test_indexes_of_some_rows_are_made_so_in_each_database(url):
+    made = []
+    engine = create_mock_engine(url, lambda statement, *_, **__: made.append(str(statement.compile(engine))))
+    metadata.create_all(engine, checkfirst=False)
+    assert any(line.endswith("outbox (state, owner) WHERE owner IS NOT NULL") for line in made)
+    assert sum(" WHERE " in line for line in made) == 4
 
 
 def test_migrating_twice_changes_nothing(database):

@@ -40,6 +40,24 @@ def test_what_does_not_fit_is_stacked_and_whole():
     ]
 
 
+def in_colour(width: int) -> str:
+    console = Console(file=StringIO(), width=width, force_terminal=True, color_system="standard", no_color=False)
+    filled(("Jira", ADDRESS, "[red]token[/] is old")).print(console)
+    return console.file.getvalue()
+
+
+def test_headings_are_bold_and_styles_kept_in_a_terminal_that_has_colours():
+    wide, narrow = in_colour(200), in_colour(40)
+    assert "\x1b[1mservice\x1b[0m" in wide
+    assert "\x1b[1mJira\x1b[0m" in narrow
+    assert "\x1b[31mtoken\x1b[0m is old" in wide
+    assert "\x1b[31mtoken\x1b[0m is old" in narrow
+
+
+def test_a_tab_reaches_the_next_column_of_eight():
+    assert "\n  address      a        b\n" in printed(filled(("Jira", "a\tb", "x" * 90)), 60)
+
+
 words = st.text(st.characters(categories=["L", "N"], include_characters="-_./:[]"), min_size=1, max_size=60)
 
 
