@@ -2,7 +2,8 @@
 
 The outside world lies in files, so that it outlives the process: runs in a log that real jobs write, services pickled
 after each call. The story is told once without a kill, and once more for every step of this part: there the process
-ends itself, and another goes on until all is done. WHICH is "every" step, or "each" that has a name of its own, once.
+ends itself, and another goes on until all is done. WHICH is "every" step, or "each" that has a name of its own, once,
+but for what a service is only asked for: who dies there has changed nothing, as who dies before has not.
 Prints the steps and how each world looked in the end, as JSON.
 """
 
@@ -12,6 +13,7 @@ import gc
 import json
 import os
 import pickle
+import shutil
 import signal
 import sys
 import time
@@ -33,7 +35,8 @@ from bot.domain.runs import Run, RunStatus
 from bot.services.memory.chat import MemoryChat
 from bot.services.memory.tracker import MemoryTracker
 from bot.services.memory.wiki import MemoryWiki
-from bot.store import incidents, outbox, runs
+from bot.store import Database, incidents, outbox, runs
+from tests.compiled_statements import share_compiled_statements
 from tests.durability import wait_for_no_disk
 from tests.memory_runs import MemoryRunStore
 
@@ -166,9 +169,10 @@ def configuration() -> Config:
 WORDING = ConfiguredWording(configuration(), Path())  # shared, so that templates are compiled once, before any fork
 
 
-def set_stage(folder: Path) -> None:
-    """Prepare a world in which a plain script has logged the first runs."""
+def set_stage(folder: Path, state: Path) -> None:
+    """Prepare a world in which a plain script has logged the first runs, and a *state* that knows nothing yet."""
     folder.mkdir(parents=True)
+    shutil.copyfile(state, folder / "state.db")
     began = time.time_ns() - 60 * 10**9
     lines = [f"by-hand-{i} {value} {began + i * 10**9}\n" for i, value in enumerate(LOGGED_BY_HAND)]
     (folder / "runs").write_text("".join(lines))
@@ -200,9 +204,17 @@ def tell(folder: Path, steps: Steps) -> None:
         herald.dispatcher.drain(timedelta(minutes=2))
 
 
-def tell_until_done(folder: Path, kill_at: int) -> int:
+def write_state(path: Path) -> Path:
+    """Migrate the state that every story begins with: most of what a story would take."""
+    database = Database(f"sqlite:///{path}")
+    database.migrate()
+    database.close()
+    return path
+
+
+def tell_until_done(folder: Path, state: Path, kill_at: int) -> int:
     """Tell in processes of their own, the first of which dies at its *kill_at*-th step; return how many it took."""
-    set_stage(folder)
+    set_stage(folder, state)
     for attempt in range(1, LIMIT):
         child = os.fork()
         if child == 0:
@@ -265,24 +277,24 @@ def outcome(folder: Path) -> dict[str, Any]:
     }
 
 
-def undisturbed(folder: Path) -> list[str]:
+def undisturbed(folder: Path, state: Path) -> list[str]:
     """Tell without a kill; return the steps."""
-    set_stage(folder)
+    set_stage(folder, state)
     steps = Steps(None)
     tell(folder, steps)
     return steps.taken
 
 
-def report(folder: Path, kills: Iterable[int]) -> Iterator[dict[str, Any]]:
+def report(folder: Path, state: Path, kills: Iterable[int]) -> Iterator[dict[str, Any]]:
     for kill_at in kills:
         place = folder / f"killed-at-{kill_at}"
-        attempts = tell_until_done(place, kill_at)
+        attempts = tell_until_done(place, state, kill_at)
         yield {"kill": kill_at, "processes": attempts, "outcome": outcome(place)}
 
 
 def of_each_name(steps: list[str]) -> list[int]:
-    """Return the numbers of the first steps of their name, from 1."""
-    return sorted(steps.index(name) + 1 for name in set(steps))
+    """Return the numbers of the first steps of their name, from 1; without those at which a service was only asked."""
+    return sorted(steps.index(name) + 1 for name in set(steps) if not name.endswith("-asked"))
 
 
 def kills_among(steps: list[str], share: str, which: str) -> list[int]:
@@ -294,15 +306,17 @@ def kills_among(steps: list[str], share: str, which: str) -> list[int]:
 
 def main() -> None:
     wait_for_no_disk()
+    share_compiled_statements()  # before any fork
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     attachments.draw_history = lambda chart: chart.filename.encode()  # drawing takes most of the time, and is no step
     folder, share, which = sys.argv[1:]
     place = Path(folder) / "undisturbed"
-    steps = undisturbed(place)
+    state = write_state(Path(folder) / "migrated.db")
+    steps = undisturbed(place, state)
     kills = kills_among(steps, share, which)
     gc.collect()
     gc.freeze()  # or every child would copy what its collections of garbage look through
-    told = {"steps": steps, "undisturbed": outcome(place), "killed": list(report(Path(folder), kills))}
+    told = {"steps": steps, "undisturbed": outcome(place), "killed": list(report(Path(folder), state, kills))}
     print(json.dumps(told))  # noqa: T201
 
 

@@ -211,6 +211,7 @@ def test_a_fit_whose_pairs_another_process_read_is_the_same_to_the_bit(place, be
 
 
 @two_cores
+@pytest.mark.long
 def test_a_fit_whose_purchases_another_process_read_is_the_same_to_the_bit(tracked):
     assert fit(tracked.path, *SAME, f"output={tracked.folder}/here") == 0
     done = fit_alone(tracked.path, *SAME, f"output={tracked.folder}/ahead")

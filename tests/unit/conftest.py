@@ -5,14 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from bot.sandbox import RunningSandbox, serve
-
-
-@pytest.fixture(autouse=True, scope="module")  # before all that a module's tests share
-def no_drawing() -> Iterator[None]:
-    """Charts have tests of their own, and take most of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bot.delivery.attachments.draw_history", lambda chart: chart.filename.encode())
-        yield
+from tests.undrawn_charts import no_drawing  # noqa: F401  for all of this folder
 
 
 @pytest.fixture(scope="module")

@@ -174,7 +174,7 @@ def test_a_silence_is_not_ended_by_a_run_that_was_over_before_it_began(make_benc
     assert silence.incident_id in {i.incident_id for i in bench.incidents(IncidentState.OPEN)}
 
 
-@settings(max_examples=4, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=2, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_whatever_the_order_of_arrival_the_series_stands_as_if_all_had_come_in_order(data, make_bench):
     values = data.draw(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.undrawn_charts import no_drawing  # noqa: F401  for all of this folder
 from tests.watching.bench import Bench
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"

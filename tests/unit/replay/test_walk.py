@@ -56,8 +56,7 @@ def test_runs_of_before_the_span_are_the_past_and_never_filed():
     assert filings(passed) == []  # the fall at 50 has stood for fifteen runs: the level that the team lives with
 
 
-@pytest.mark.parametrize("level", [two_falls, decay, stands_at_first_contact])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("level", "seed"), [(two_falls, 1), (decay, 2), (stands_at_first_contact, 1)])
 def test_the_walk_files_what_the_bot_files(tmp_path, sqlite_url, level, seed):
     past, count = 18, 58
     own = history(count, METRICS, seed, level)
