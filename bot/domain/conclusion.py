@@ -202,6 +202,13 @@ def conclude_without_run(facts: Facts, ends: Mapping[str, datetime]) -> Told:
     return Told(run=None, steps=steps, standing=standing, effects=effects, superseded=superseded)
 
 
+def conclude_said_anew(facts: Facts, step: Step) -> Told:
+    """Decide what people are told of an incident that no run shows, where why it goes on has changed."""
+    steps = hush((step,), facts.rules, facts.standing, facts.now)
+    effects = _effects(facts, steps, facts.earlier, page=None)
+    return Told(run=None, steps=steps, standing=still_standing(facts.standing, steps), effects=effects)
+
+
 def _advance(facts: Facts, ends: Mapping[str, datetime]) -> Recalled:
     steps = advance(facts.standing, facts.assessment, facts.series, facts.policy, facts.now, ends)
     recalled = recall(steps, facts.over, facts.policy, facts.now)

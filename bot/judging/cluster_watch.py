@@ -1,17 +1,16 @@
-"""Whether clusters can be asked about jobs: told once a cluster where it has lasted, and over by itself."""
+"""Whether clusters can be asked about jobs: told once a cluster and cause where it has lasted, and over by itself."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from types import MappingProxyType
 
 from sqlalchemy import Connection
 
 from bot.config.models import Config
 from bot.domain.cluster_outages import ClusterOutage, find_outages
-from bot.domain.conclusion import conclude_without_run
+from bot.domain.conclusion import Facts, conclude_said_anew, conclude_without_run
 from bot.domain.fires import Fire
 from bot.domain.incidents import Incident, Kind, SeriesKey
 from bot.domain.judge import Assessment, SeriesState
@@ -23,7 +22,6 @@ from bot.runtime.log import get_logger
 from bot.store import fires, incidents, runs
 
 _LOCK = "clusters that cannot be asked"
-_NOBODY = Background()
 
 log = get_logger(__name__)
 
@@ -48,8 +46,11 @@ class ClusterWatch:
             incidents.lock(tx, _LOCK)
             told = self._told(tx)
             for incident in told:
-                if found.keys().isdisjoint(incident.metrics):
+                outage = next((found[key] for key in incident.metrics if key in found), None)
+                if outage is None:
                     self._end(tx, incident, now)
+                else:
+                    self._say_why(tx, incident, outage, now)
             known = {key for incident in told for key in incident.metrics}
             for outage in late:
                 if outage.key not in known:
@@ -69,15 +70,36 @@ class ClusterWatch:
         assert finding is not None
         at_work = replace(self.context, name=_teller(self.context.config, outage.pipelines))
         assessment = Assessment(outage.opened_by, (finding,), SeriesState())
-        beside = Background(said=outage.said, waiting=_titles(self.context.config, outage.pipelines))
-        _tell(at_work, tx, assessment, now, beside, ends={outage.opened_by: outage.since})
+        ends = {outage.opened_by: outage.since}
+        facts = _facts(at_work, tx, assessment, now, since=outage.since)
+        RunRecorder(at_work).record_without_run(tx, facts, conclude_without_run(facts, ends), self._beside(outage))
         said = {"executor": outage.executor, "since": outage.since.isoformat(), "said": outage.said}
         log.error("cluster cannot be asked", pipeline=at_work.name, **said)
+
+    def _say_why(self, tx: Connection, incident: Incident, outage: ClusterOutage, now: datetime) -> None:
+        """Tell that a cluster cannot be asked for another reason than people know of, where it is one."""
+        at_work = replace(self.context, name=incident.series.pipeline)
+        finding = outage.finding(now)
+        step = outage.tell_cause(incident, at_work.section.incident_policy.comment_every, now)
+        if finding is None or step is None:
+            return
+        assessment = Assessment(step.incident.bad_runs[-1], (finding,), SeriesState())
+        facts = _facts(at_work, tx, assessment, now, standing=(incident,))
+        RunRecorder(at_work).record_without_run(tx, facts, conclude_said_anew(facts, step), self._beside(outage))
+        log.error("cluster cannot be asked for another reason", executor=outage.executor, said=outage.said)
 
     def _end(self, tx: Connection, incident: Incident, now: datetime) -> None:
         at_work = replace(self.context, name=incident.series.pipeline)
         assessment = Assessment("can be asked again", (), SeriesState())
-        _tell(at_work, tx, assessment, now, _NOBODY, standing=(incident,))
+        facts = _facts(at_work, tx, assessment, now, standing=(incident,))
+        RunRecorder(at_work).record_without_run(tx, facts, conclude_without_run(facts, {}))
+
+    def _beside(self, outage: ClusterOutage) -> Background:
+        """Return what is shown of an outage: why, in the cluster's words, and who waits."""
+        config = self.context.config
+        return Background(
+            said=outage.said, waiting=tuple(config.pipeline[name].title or name for name in outage.pipelines)
+        )
 
 
 def read_outages(tx: Connection, config: Config) -> tuple[ClusterOutage, ...]:
@@ -99,22 +121,16 @@ def _teller(config: Config, pipelines: Sequence[str]) -> str:
     return next(with_tracker, None) or next(with_chat, pipelines[0])
 
 
-def _titles(config: Config, pipelines: Sequence[str]) -> tuple[str, ...]:
-    return tuple(config.pipeline[name].title or name for name in pipelines)
-
-
-def _tell(
+def _facts(
     context: JudgingContext,
     tx: Connection,
     assessment: Assessment,
     now: datetime,
-    beside: Background,
     *,
     standing: Sequence[Incident] = (),
-    ends: Mapping[str, datetime] = MappingProxyType({}),
-) -> None:
-    """Let the incident take its turn, and owe what people are to be told of it."""
-    last = runs.latest(tx, context.name) or nothing_yet(SeriesKey(context.name), min(ends.values(), default=now))
+    since: datetime | None = None,
+) -> Facts:
+    """Read what an incident is concluded from that takes a turn without a run."""
+    last = runs.latest(tx, context.name) or nothing_yet(SeriesKey(context.name), since or now)
     in_force = rules_in_force(tx, now, context.name)
-    facts = FactReader(context, now).without_run(last, assessment, in_force, standing)
-    RunRecorder(context).record_without_run(tx, facts, conclude_without_run(facts, ends), beside)
+    return FactReader(context, now).without_run(last, assessment, in_force, standing)

@@ -1,4 +1,4 @@
-"""A cluster that cannot be asked is told once, in its own words, for all pipelines that wait for it; then it is over."""
+"""A cluster that cannot be asked is told once a cause, in its words, for all pipelines that wait; then it is over."""
 
 from __future__ import annotations
 
@@ -206,6 +206,39 @@ def test_the_ticket_stays_open_as_long_as_any_job_cannot_be_asked_about(house):
     house.wait(herald, "ranking", 5 * MINUTE)
     assert ticket.state is TicketState.DONE
     assert len(house.told()) == 1
+
+
+def test_people_hear_once_of_another_cause_and_the_message_says_the_present_one(house):
+    herald = house.herald()
+    house.labs["lab"].why = "Ray at http://ray.example:8265 takes no connection (port 50123 refused)"
+    house.wait(herald, "search", 90 * MINUTE)
+    (ticket,) = house.tracker.tickets.values()
+    house.labs["lab"].why = "Ray at http://ray.example:8265 takes no connection (port 50999 refused)"
+    house.wait(herald, "search", 30 * MINUTE)
+    assert ticket.comments == [], "the same cause, though its particulars are others"
+    house.labs["lab"].why = REFUSED
+    house.wait(herald, "search", 2 * HOUR)
+    ((_, comment),) = ticket.comments
+    assert comment.startswith("*Still there.* The cluster lab cannot be asked about jobs since 24 Nov 2026, 12:00")
+    assert IN_WIKI in comment
+    (message,) = house.chat.messages
+    assert "check its token" in str(message)
+    house.labs["lab"].why = "Ray at http://ray.example:8265 has no such page (404)"
+    house.wait(herald, "search", 2 * HOUR)
+    assert [words in text for (_, text), words in zip(ticket.comments, ("401", "404"), strict=True)] == [True, True]
+    assert len(house.told()) == 1
+
+
+def test_a_cluster_that_says_something_else_each_minute_is_told_of_a_few_times(house):
+    herald = house.herald()
+    for letter in "abcdefghijkl" * 20:
+        house.labs["lab"].why = f"Ray at http://ray.example:8265 refuses who asks, says {letter}"
+        house.wait(herald, "search", MINUTE)
+    (ticket,) = house.tracker.tickets.values()
+    assert len(ticket.comments) == 4
+    house.labs["lab"].why = REFUSED
+    house.wait(herald, "search", 25 * HOUR)
+    assert (len(ticket.comments), IN_WIKI in ticket.comments[-1][1]) == (5, True), "as often as repeats"
 
 
 def test_each_cluster_has_a_ticket_of_its_own(house):

@@ -7,7 +7,7 @@ from typing import assert_never
 
 from bot.domain.effects import Effect
 from bot.domain.headlines import most_telling
-from bot.domain.incidents import Incident, Kind, Step, Turn
+from bot.domain.incidents import UNSEEN, Incident, Kind, Step, Turn
 from bot.domain.judge import Against
 from bot.domain.notifications import LISTED
 from bot.domain.reminding import waits_since
@@ -91,9 +91,12 @@ def _duration_told(on: Occasion, incident: Incident, kind: CommentKind) -> str:
 
 
 def _news(on: Occasion, step: Step) -> NewsView | None:
-    """Return what is new since the last word; None where that word, or how often it was bad since, is not known."""
+    """Return what is new since the last word; None where that word, or how often it was bad since, is not known.
+
+    Of what no run shows there is nothing to count.
+    """
     news = step.news
-    if news is None or not news.bad_runs:
+    if news is None or not news.bad_runs or step.incident.kind in UNSEEN:
         return None
     fallen = most_telling(f for f in on.assessment.findings if f.key in step.incident.fallen)
     joined = [f for f in fallen if f.key in news.joined]
