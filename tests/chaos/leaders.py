@@ -17,6 +17,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from multiprocessing.process import BaseProcess
@@ -193,10 +195,23 @@ class Three:
             process.kill()
 
 
+@contextmanager
+def none_left() -> Iterator[None]:
+    """Kill what Heralds there are at the end, also where that comes early; one that is paused would end by nothing else."""
+    try:
+        yield
+    finally:
+        left = multiprocessing.active_children()
+        for process in left:
+            process.kill()
+        for process in left:
+            process.join()
+
+
 def storm(acts: int, seed: int, folder: Path, mutation: str | None, pause: float) -> Came:
     """Let three Heralds serve through all that, then one through the calm, and count."""
     came, kept, others = Came(), folder / "services.db", Falls(folder)
-    with serve(kept, seed=SEED) as box, place_of("postgresql", folder) as url:
+    with serve(kept, seed=SEED) as box, place_of("postgresql", folder) as url, none_left():
         box.change(Service.JIRA_CLOUD, search_lag=SEARCH_LAG)
         database = Database(url)
         database.migrate()
@@ -307,6 +322,7 @@ def main() -> int:
     parser.add_argument("--pause", type=float, default=1.0, help="between them, as a factor")
     parser.add_argument("--mutate", choices=("fence",), help="take out what keeps an old epoch from writing")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that nothing is left running
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="herald-leaders-") as folder:
         came = storm(given.acts, given.seed, Path(folder), given.mutate, given.pause)

@@ -242,6 +242,7 @@ def main() -> int:
     parser.add_argument("--backends", nargs="+", choices=BACKENDS, default=list(BACKENDS))
     parser.add_argument("--mutate", choices=("search", "lease"), help="take out what keeps deliveries single")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that nothing is left running
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="herald-chaos-") as folder:
         plan = Plan(
