@@ -21,6 +21,7 @@ from bot.config.services import NAMED, SECRETS
 from bot.errors import ConfigError
 from bot.runtime.shown_addresses import holds_secret, secrets_in, shown
 from bot.sections import write_duration
+from bot.text.toml_keys import key_path
 
 _MOST_BYTES = 1_000_000
 _SECRET_VARIABLES = (
@@ -173,7 +174,7 @@ def _how_to_give(key: tuple[str, ...]) -> str:
 def _explain(problem: ErrorDetails) -> str:
     """Say in one line what is wrong with a key and what would be right."""
     location = _location(problem["loc"])
-    key = ".".join(location)
+    key = key_path(*location)
     match problem["type"]:
         case "extra_forbidden":
             known = sorted(_known_keys(location[:-1], problem["loc"]))

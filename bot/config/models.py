@@ -27,6 +27,7 @@ from bot.sections import Duration, Language, Secret, Section
 from bot.services.healthchecks.config import DeadManSection
 from bot.services.mlflow.config import MlflowSection
 from bot.text.locales import ENGLISH, Locale
+from bot.text.toml_keys import key_path
 
 ENV_PREFIX = "HERALD_"
 DIGEST = "[digest]"  # stands where the name of a pipeline would: no pipeline can be called so
@@ -118,7 +119,7 @@ class Config(BaseSettings):
     @model_validator(mode="after")
     def _services_exist(self) -> Self:
         places = [
-            (f"pipeline.{name}.{kind}", kind, getattr(pipeline, kind))
+            (key_path("pipeline", name, kind), kind, getattr(pipeline, kind))
             for name, pipeline in self.pipeline.items()
             for kind in ("tracker", "wiki", "chat")
         ]
@@ -137,9 +138,10 @@ class Config(BaseSettings):
         for name, pipeline in self.pipeline.items():
             if pipeline.job is None:
                 continue
-            check_executor(f"pipeline.{name}.job.executor", pipeline.job.executor, self.executor)
+            check_executor(key_path("pipeline", name, "job", "executor"), pipeline.job.executor, self.executor)
             if pipeline.job.gpus is not None and self.runs_here(pipeline.job.executor):
-                raise ValueError(f"pipeline.{name}.job.gpus: Herald's own machine hands out no GPUs; a cluster does")
+                key = key_path("pipeline", name, "job", "gpus")
+                raise ValueError(f"{key}: Herald's own machine hands out no GPUs; a cluster does")
         return self
 
     @model_validator(mode="after")
@@ -151,7 +153,8 @@ class Config(BaseSettings):
             known = sorted({"priority", "assignee", "components", "labels", *own})
             for wanted in pipeline.tickets.required:
                 if wanted not in known:
-                    raise ValueError(f"pipeline.{name}.tickets.required: {wanted!r} is not one of {known}")
+                    key = key_path("pipeline", name, "tickets", "required")
+                    raise ValueError(f"{key}: {wanted!r} is not one of {known}")
         return self
 
     @model_validator(mode="after")
@@ -161,7 +164,8 @@ class Config(BaseSettings):
             tracker = self.tracker.get(pipeline.tracker or "")
             if pipeline.ticket and (tracker is None or not tracker.has_ticket(pipeline.ticket)):
                 where = "it has no tracker" if tracker is None else f"[tracker.{pipeline.tracker}] has no such ticket"
-                raise ValueError(f"pipeline.{name}.ticket: {pipeline.ticket!r} cannot be commented on: {where}")
+                key = key_path("pipeline", name, "ticket")
+                raise ValueError(f"{key}: {pipeline.ticket!r} cannot be commented on: {where}")
         return self
 
     @model_validator(mode="after")
@@ -169,14 +173,15 @@ class Config(BaseSettings):
         """Refuse a pipeline that waits for one that is not there, or in the end for itself."""
         after = {name: p.schedule.after for name, p in self.pipeline.items() if p.schedule and p.schedule.after}
         for name, wanted in after.items():
+            key = key_path("pipeline", name, "schedule", "after")
             if wanted not in self.pipeline:
-                raise ValueError(f"pipeline.{name}.schedule.after: {wanted!r} is not one of {sorted(self.pipeline)}")
+                raise ValueError(f"{key}: {wanted!r} is not one of {sorted(self.pipeline)}")
             chain = [name]
             while chain[-1] in after and after[chain[-1]] not in chain:
                 chain.append(after[chain[-1]])
             if after.get(chain[-1]) == name:
                 circle = " after ".join((*chain, name))
-                raise ValueError(f"pipeline.{name}.schedule.after: {circle} goes in a circle, so none would ever start")
+                raise ValueError(f"{key}: {circle} goes in a circle, so none would ever start")
         return self
 
     def executor_section(self, name: str) -> ExecutorSection | None:

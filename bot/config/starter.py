@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 from bot.config.models import ENV_PREFIX
 from bot.config.services import SERVICES, secrets_in
 from bot.domain.policy import Direction
+from bot.text.toml_keys import key_path, quoted
 
 _ON_EFFECTS = [
     '# min_effect: smaller changes are never told. "2 %" is a share of the level; of an accuracy, an AUC, a hit rate',
@@ -158,13 +158,4 @@ def _pipeline(answers: Answers) -> Iterator[tuple[str, str]]:
 
 
 def _section(*name: str, keys: Mapping[str, str]) -> Sequence[str]:
-    return [f"[{'.'.join(map(_key, name))}]", *(f"{key} = {_quoted(value)}" for key, value in keys.items()), ""]
-
-
-def _key(name: str) -> str:
-    """Write a part of a key as it is where TOML allows that, and in quotes where not."""
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _quoted(name)
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return [f"[{key_path(*name)}]", *(f"{key} = {quoted(value)}" for key, value in keys.items()), ""]

@@ -18,6 +18,7 @@ from bot.errors import DiagnosisError, NoInquiry
 from bot.judging.context import JudgingContext
 from bot.judging.swaps import cut_of, kept_of, swaps_of
 from bot.store import runs
+from bot.text.toml_keys import key_path
 
 _ACCEPTED = 20
 _BAD = 5
@@ -36,7 +37,7 @@ class InquiryAsker:
             DiagnosisError: where config, the incident or its runs give nothing to ask about.
         """
         context = self.context
-        section, where = context.section.diagnose, f"[pipeline.{context.name}.diagnose]"
+        section, where = context.section.diagnose, f"[{key_path('pipeline', context.name, 'diagnose')}]"
         if section is None or context.section.job is None:
             raise _no(incident, NoInquiry.NOT_CONFIGURED, f"{where} should say how components are set")
         if incident.kind is not Kind.REGRESSED:

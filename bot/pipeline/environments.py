@@ -21,6 +21,7 @@ from bot.executors.lock_files import read_lock
 from bot.judging.context import JudgingContext
 from bot.ports import Job
 from bot.runtime.private_files import make_folder
+from bot.text.toml_keys import key_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class EnvironmentMaker:
         diagnose = self.context.section.diagnose
         section = None if diagnose is None else diagnose.environment
         if section is None or not section.lock:
-            where = f"[pipeline.{self.context.name}.diagnose.environment]"
+            where = f"[{key_path('pipeline', self.context.name, 'diagnose', 'environment')}]"
             said = f"{where} has no lock any more"
             raise JobError(f"{lock_name}: nothing can be made of it: {said}", TroubleKind.NO_LOCK, said=said)
         lock = read_lock(self.folder, section.git, lock_name)

@@ -16,6 +16,7 @@ from bot.judging.obstacles import not_on_a_cluster
 from bot.pipeline.environments import EnvironmentMaker
 from bot.ports import Job
 from bot.store import fires
+from bot.text.toml_keys import key_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ class JobMaker:
         section = self.context.section.diagnose
         code = None if section is None else section.code
         if code is None or not code.git:
-            said = f"[pipeline.{self.context.name}.diagnose.code] has no git"
+            said = f"[{key_path('pipeline', self.context.name, 'diagnose', 'code')}] has no git"
             raise JobError(f"commit {commit} cannot be checked out: {said}", TroubleKind.NO_COMMIT, said=said)
         return self.folder / code.git
 

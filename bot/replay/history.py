@@ -17,6 +17,7 @@ from bot.pipeline.run_discovery import is_counted
 from bot.ports import Experiment, RunStore, Selection
 from bot.runtime.private_files import create_file, make_folder
 from bot.store.codec import dump, load
+from bot.text.toml_keys import key_path
 
 _SHORTEST_PAST = timedelta(days=30)  # read before the span that is asked about: what its first runs are held against
 _AT_ONCE = 200  # runs kept together
@@ -57,8 +58,8 @@ class HistoryReader:
             if not kept:
                 raise
             raise BrokenOffError(
-                f"pipeline.{self.name}: MLflow went away after {kept:,} runs of its history; they are kept, and the "
-                f"same command goes on from there. What it said: {error}"
+                f"{key_path('pipeline', self.name)}: MLflow went away after {kept:,} runs of its history; they are "
+                f"kept, and the same command goes on from there. What it said: {error}"
             ) from error
         self._files = files
         return sorted(found.values(), key=lambda run: run.place)

@@ -34,6 +34,7 @@ from bot.domain.runs import Run
 from bot.errors import HistoryError
 from bot.judging.titles import series_of
 from bot.replay.slice_trial import LoadTable, SliceTrial, try_slices
+from bot.text.toml_keys import key_path
 
 _MOST_HISTORIES = 40
 _SWEPT_SHARE = 3  # of the effort, a setting that is only tried gets one part in so many
@@ -206,13 +207,15 @@ def _check(name: str, section: PipelineSection, runs: Sequence[Run], since: date
     """Raise HistoryError where there is nothing to replay."""
     if not runs:
         raise HistoryError(
-            f"pipeline.{name}: MLflow has no finished run of {section.wanted_experiments} since {since:%Y-%m-%d}: give "
-            "an earlier --since, or check `experiment` and `watch`"
+            f"{key_path('pipeline', name)}: MLflow has no finished run of {section.wanted_experiments} "
+            f"since {since:%Y-%m-%d}: give an earlier --since, or check `experiment` and `watch`"
         )
     if not any(metric in run.metrics for run in runs for metric in section.metrics):
         there = ", ".join(sorted({metric for run in runs[-20:] for metric in run.metrics})[:12]) or "none"
         wanted = ", ".join(section.metrics)
-        raise HistoryError(f"pipeline.{name}.metrics: none of its {len(runs):,} runs has {wanted}; they have {there}")
+        raise HistoryError(
+            f"{key_path('pipeline', name, 'metrics')}: none of its {len(runs):,} runs has {wanted}; they have {there}"
+        )
 
 
 def _is_usable(policy: MetricPolicy, runs: Sequence[Run]) -> bool:

@@ -13,6 +13,7 @@ from bot.config.file import check_config
 from bot.domain.policy import MinEffect
 from bot.errors import ConfigError
 from bot.replay.rehearsal import Rehearsal
+from bot.text.toml_keys import key_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +34,16 @@ def write_settings(path: Path, done: Sequence[Rehearsal]) -> list[Written]:
         if each.chosen is None:
             continue
         pipeline: Any = document["pipeline"][each.pipeline]
-        place = f"pipeline.{each.pipeline}"
         if each.chosen.variant.min_effect is not None:
             for metric in pipeline["metrics"]:
-                section, key = pipeline["metrics"][metric], f"{place}.metrics.{metric}.min_effect"
-                written += _set(section, "min_effect", _effect(each.chosen.variant.min_effect), key)
+                key = key_path("pipeline", each.pipeline, "metrics", metric, "min_effect")
+                effect = _effect(each.chosen.variant.min_effect)
+                written += _set(pipeline["metrics"][metric], "min_effect", effect, key)
         if each.chosen.variant.preset is not None:
             if "judge" not in pipeline:
                 pipeline["judge"] = tomlkit.table()
-            written += _set(pipeline["judge"], "preset", str(each.chosen.variant.preset), f"{place}.judge.preset")
+            key = key_path("pipeline", each.pipeline, "judge", "preset")
+            written += _set(pipeline["judge"], "preset", str(each.chosen.variant.preset), key)
     if written:
         _replace(path, tomlkit.dumps(document))
     return written

@@ -609,13 +609,15 @@ def test_a_token_without_listed_scopes_is_taken_at_its_word(clinic: Clinic, monk
 def test_metrics_that_no_recent_run_has_are_named_with_the_nearest_that_there_is(clinic):
     assert clinic.wrong() == set()
     runs = clinic.runs
-    runs.metrics = ["ndgc_at_10", "loss"]
+    runs.metrics = ["ndgc@10", "loss"]
     name, section = next(iter(clinic.raw["pipeline"].items()))
-    section["metrics"] = {"ndcg_at_10": {}, "loss": {}, "rare": {"optional": True}}
+    section["metrics"] = {"ndcg@10": {}, "loss": {}, "rare": {"optional": True}}
     assert f"mlflow: metrics of {name}" in clinic.wrong()
-    said = [each.said for each in clinic.found["mlflow"] if each.name == f"metrics of {name}"]
-    assert said[0] == "none of the 1 newest runs has ndcg_at_10; did you mean ndgc_at_10?"
-    assert said[1].startswith("none of the 1 newest runs has rare; they have loss, ndgc_at_10.")
+    found = [each for each in clinic.found["mlflow"] if each.name == f"metrics of {name}"]
+    assert f'the name pipeline.{name}.metrics."ndcg@10", or' in found[0].remedy
+    said = [each.said for each in found]
+    assert said[0] == "none of the 1 newest runs has ndcg@10; did you mean ndgc@10?"
+    assert said[1].startswith("none of the 1 newest runs has rare; they have loss, ndgc@10.")
 
 
 @pytest.mark.parametrize(

@@ -58,8 +58,9 @@ def test_every_object_is_one_that_kubernetes_takes(values):
 
 
 def test_without_more_it_makes_what_every_herald_needs_and_nothing_else():
-    assert render(IMAGE).keys() == {"ConfigMap", "Deployment", "Service", "ServiceAccount"}
-    assert render(ALL).keys() == render(IMAGE).keys() | {"Role", "RoleBinding", "PodDisruptionBudget", "NetworkPolicy"}
+    assert render(IMAGE).keys() == {"ConfigMap", "Deployment", "NetworkPolicy", "Service", "ServiceAccount"}
+    assert render(ALL).keys() == render(IMAGE).keys() | {"Role", "RoleBinding", "PodDisruptionBudget"}
+    assert "NetworkPolicy" not in render(IMAGE | {"networkPolicy": {"enabled": False}})
 
 
 def test_the_pod_is_no_root_writes_nowhere_but_in_its_folders_and_is_asked_how_it_is():

@@ -150,6 +150,10 @@ def jira_token(monkeypatch):
             "pipeline.search.metrics.ndcg: lower (1) should be below upper (0.5)",
         ),
         (
+            PIPELINE + '[pipeline.search.metrics."ndcg@10"]\nlower = 1\nupper = 0.5',
+            'pipeline.search.metrics."ndcg@10": lower (1) should be below upper (0.5)',
+        ),
+        (
             PIPELINE + "direction = 'sideways'",
             "pipeline.search.metrics.ndcg.direction: 'sideways' should be 'up' or 'down'",
         ),

@@ -19,6 +19,7 @@ from bot.services.mlflow.missing_experiments import say_nothing_there
 from bot.services.mlflow.opening import is_server
 from bot.text.formats import duration
 from bot.text.locales import ENGLISH
+from bot.text.toml_keys import key_path
 
 _LONG_AGO = timedelta(days=90)  # runs that ended earlier are not looked for
 _NEWEST = 20  # runs whose metrics are compared with those of the configuration
@@ -118,7 +119,8 @@ def _check_schedule(wanted: RunsWanted) -> Check:
     check = f"schedule of {name}"
     if wanted.has_schedule:
         return Check(check, ok=True, said="it has one")
-    remedy = f'Add [pipeline.{name}.schedule] with every = "1h", unless something else calls `herald run {name}`.'
+    key = key_path("pipeline", name, "schedule")
+    remedy = f'Add [{key}] with every = "1h", unless something else calls `herald run {name}`.'
     return Check(
         check, ok=True, said=f"pipeline {name} has no schedule: `herald serve` never looks at it", remedy=remedy
     )
@@ -135,9 +137,8 @@ def _check_metrics(wanted: RunsWanted, store: RunStore) -> Iterator[Check]:
         near = get_close_matches(metric, there, n=1)
         has = f"did you mean {near[0]}?" if near else f"they have {', '.join(there[:_NAMED]) or 'no metric at all'}."
         said = f"none of the {len(newest)} newest runs has {metric}; {has}"
-        remedy = (
-            f"Correct the name pipeline.{name}.metrics.{metric}, or set optional = true where only some runs log it."
-        )
+        key = key_path("pipeline", name, "metrics", metric)
+        remedy = f"Correct the name {key}, or set optional = true where only some runs log it."
         yield Check(f"metrics of {name}", ok=is_optional, said=said, remedy="" if is_optional else remedy)
 
 
@@ -183,12 +184,13 @@ def _way_to(artifacts: str) -> str:
 
 def _check_release(name: str, release: Release | None, store: RunStore) -> Check:
     check = f"release of {name}"
+    key = key_path("pipeline", name, "release")
     if release is None:
         said = "none is named: decay in steps too small to be seen one by one shows only against a release"
-        remedy = f'Where there is a released model, add [pipeline.{name}.release] with model = "models:/NAME@ALIAS".'
+        remedy = f'Where there is a released model, add [{key}] with model = "models:/NAME@ALIAS".'
         return Check(check, ok=True, said=said, remedy=remedy)
     found = store.released(release)
     if found is None:
-        remedy = f"Set the alias in MLflow, or check pipeline.{name}.release; until then only recent runs are compared."
+        remedy = f"Set the alias in MLflow, or check {key}; until then only recent runs are compared."
         return Check(check, ok=False, said=f"MLflow has no run behind {release}", remedy=remedy)
     return Check(check, ok=True, said=f"{release} is the run {found.name}")
