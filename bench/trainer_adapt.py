@@ -168,10 +168,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plan = TINY if told.tiny else SMALL
     if told.pairs is not None:
         plan = replace(plan, pairs=tuple(map(int, told.pairs.split(","))))
+    table = told.data / "homedepot" / "pairs.csv.gz"
+    if not table.is_file():
+        parser.error(f"--data {told.data}: no {table}")
     records = [json.loads(line) for line in told.json.read_text().splitlines()] if told.json.exists() else []
     done = {(one["task"], one["pairs"], one["arm"], one["seed"]): one for one in records}
     with tempfile.TemporaryDirectory() as place:
-        data = cut_table(told.data / "homedepot" / "pairs.csv.gz", plan, Path(place, "pairs.csv"))
+        data = cut_table(table, plan, Path(place, "pairs.csv"))
         for record in runs(data, plan, told.seeds, Path(place), done):
             records.append(record)
             with told.json.open("a") as stream:

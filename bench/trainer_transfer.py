@@ -179,7 +179,8 @@ def measure(name: str, work: Path, settings: Mapping[str, Any]) -> dict[str, Any
 
     path, began = work / f"{name}.toml", process_time()
     if not (work / name / "transfer.json").exists():
-        path.write_text(JOBS[name].format(model=MODEL, tracked=TRACKED, **settings), encoding="utf-8")
+        job = JOBS[name].format(model=MODEL, tracked=TRACKED, **settings)
+        path.write_text(job + settings["adapted"], encoding="utf-8")
         measure_transfer(load_job(path), load_sets(path))
     content = json.loads((work / name / "transfer.json").read_text(encoding="utf-8"))
     return {**content, "name": name, "cpu": round(process_time() - began)}
@@ -216,12 +217,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tested", type=int, default=600, help="test rows of either store")
     parser.add_argument("--steps", type=int, default=30, help="of a fit on few rows, at least")
     parser.add_argument("--households", type=int, default=500)
+    parser.add_argument("--adapt", action="store_true", help="let a start of its own read the target's texts first")
     parser.add_argument("--json", action="store_true")
     told = parser.parse_args(arguments)
     work = told.work.absolute()
     work.mkdir(parents=True, exist_ok=True)
     settings = {"seeds": list(range(told.seeds)), "rows": told.rows, "steps": told.steps}
-    settings |= {"data": told.data, "other": told.other}
+    settings |= {"data": told.data, "other": told.other, "adapted": "\n[adapt]\n" if told.adapt else ""}
     results = []
     for name in told.parts.split(","):
         if name not in JOBS:
