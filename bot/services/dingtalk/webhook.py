@@ -7,54 +7,25 @@ import hashlib
 import hmac
 import time
 
-from bot.domain.capabilities import ChatCapabilities, Promise, TextForm
 from bot.domain.message import MessageDocument
-from bot.domain.rate_limits import Allowance
 from bot.ports import Posted
 from bot.services.coded_refusals import refusal_by_code
 from bot.services.dingtalk.config import DingtalkWebhookSection
 from bot.services.dingtalk.markdown import build_markdown
 from bot.services.dingtalk.refusals import HOOK_CODES
 from bot.services.evidence import json_in, number_in
-from bot.services.hooks import Hook
-from bot.services.posting import PostingOnly
+from bot.services.hook_chats import HookChat
 from bot.services.refusals import Answer
 
 
-class DingtalkWebhookChat(PostingOnly):
+class DingtalkWebhookChat(HookChat):
     """A group's custom robot as :class:`bot.ports.Chat`."""
 
     who = "A webhook of DingTalk"
 
     def __init__(self, config: DingtalkWebhookSection) -> None:
-        self._config = config
-        self._hook = Hook(
-            "DingTalk's webhook",
-            config.webhook_url,
-            timeout=config.timeout,
-            ca_file=config.ca_file,
-            advice={},
-            secrets=(config.signing_secret,),
-        )
-
-    def __repr__(self) -> str:
-        return "DingtalkWebhookChat(<secret>)"
-
-    @property
-    def text_form(self) -> TextForm:
-        return self._config.text_form
-
-    @property
-    def capabilities(self) -> ChatCapabilities:
-        return self._config.capabilities
-
-    @property
-    def promise(self) -> Promise:
-        return Promise(self._config.delivery)
-
-    @property
-    def allowance(self) -> Allowance | None:
-        return self._hook.allowance
+        self._secret = config.signing_secret
+        super().__init__("DingTalk's webhook", config, {}, (config.signing_secret,))
 
     def post(self, channel: str, mark: str, document: MessageDocument) -> Posted:
         """Send to the robot, which knows its group itself; *channel* and *mark* stay with us."""
@@ -64,7 +35,7 @@ class DingtalkWebhookChat(PostingOnly):
         return Posted(channel, mark)
 
     def _signature(self) -> dict[str, str]:
-        secret = self._config.signing_secret.get_secret_value()
+        secret = self._secret.get_secret_value()
         now = str(int(time.time() * 1000))
         return {"timestamp": now, "sign": sign(now, secret)} if secret else {}
 

@@ -8,54 +8,25 @@ import hmac
 import time
 from typing import Any
 
-from bot.domain.capabilities import ChatCapabilities, Promise, TextForm
 from bot.domain.message import MessageDocument
-from bot.domain.rate_limits import Allowance
 from bot.ports import Posted
 from bot.services.coded_refusals import refusal_by_code
 from bot.services.evidence import json_in, number_in
 from bot.services.feishu.card import build_card
 from bot.services.feishu.config import FeishuWebhookSection
 from bot.services.feishu.refusals import HOOK_CODES
-from bot.services.hooks import Hook
-from bot.services.posting import PostingOnly
+from bot.services.hook_chats import HookChat
 from bot.services.refusals import Answer
 
 
-class FeishuWebhookChat(PostingOnly):
+class FeishuWebhookChat(HookChat):
     """A group's custom robot as :class:`bot.ports.Chat`."""
 
     who = "A webhook of Feishu"
 
     def __init__(self, config: FeishuWebhookSection) -> None:
-        self._config = config
-        self._hook = Hook(
-            "Feishu's webhook",
-            config.webhook_url,
-            timeout=config.timeout,
-            ca_file=config.ca_file,
-            advice={},
-            secrets=(config.signing_secret,),
-        )
-
-    def __repr__(self) -> str:
-        return "FeishuWebhookChat(<secret>)"
-
-    @property
-    def text_form(self) -> TextForm:
-        return self._config.text_form
-
-    @property
-    def capabilities(self) -> ChatCapabilities:
-        return self._config.capabilities
-
-    @property
-    def promise(self) -> Promise:
-        return Promise(self._config.delivery)
-
-    @property
-    def allowance(self) -> Allowance | None:
-        return self._hook.allowance
+        self._secret = config.signing_secret
+        super().__init__("Feishu's webhook", config, {}, (config.signing_secret,))
 
     def post(self, channel: str, mark: str, document: MessageDocument) -> Posted:
         """Send to the robot, which knows its group itself; *channel* and *mark* stay with us."""
@@ -64,7 +35,7 @@ class FeishuWebhookChat(PostingOnly):
         return Posted(channel, mark)
 
     def _signature(self) -> dict[str, Any]:
-        secret = self._config.signing_secret.get_secret_value()
+        secret = self._secret.get_secret_value()
         now = str(int(time.time()))
         return {"timestamp": now, "sign": sign(now, secret)} if secret else {}
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from bot.domain.capabilities import ChatCapabilities, Promise, TextForm
 from bot.domain.message import MessageDocument
-from bot.domain.rate_limits import Allowance
 from bot.errors import MissingError, PermanentError
 from bot.ports import Posted
 from bot.services.evidence import prove
-from bot.services.hooks import Hook
-from bot.services.posting import PostingOnly
+from bot.services.hook_chats import HookChat
 from bot.services.refusals import Answer
 from bot.services.teams.card import build_card
 from bot.services.teams.config import TeamsSection
@@ -24,39 +21,13 @@ _ADVICE = {
 }
 
 
-class TeamsChat(PostingOnly):
+class TeamsChat(HookChat):
     """A workflow's webhook as :class:`bot.ports.Chat`."""
 
     who = "A workflow of Teams"
 
     def __init__(self, config: TeamsSection) -> None:
-        self._config = config
-        self._hook = Hook(
-            "The workflow of Teams",
-            config.webhook_url,
-            timeout=config.timeout,
-            ca_file=config.ca_file,
-            advice=_ADVICE,
-        )
-
-    def __repr__(self) -> str:
-        return "TeamsChat(<secret>)"
-
-    @property
-    def text_form(self) -> TextForm:
-        return self._config.text_form
-
-    @property
-    def capabilities(self) -> ChatCapabilities:
-        return self._config.capabilities
-
-    @property
-    def promise(self) -> Promise:
-        return Promise(self._config.delivery)
-
-    @property
-    def allowance(self) -> Allowance | None:
-        return self._hook.allowance
+        super().__init__("The workflow of Teams", config, _ADVICE)
 
     def post(self, channel: str, mark: str, document: MessageDocument) -> Posted:
         """Send to the workflow, which knows the channel itself; *channel* and *mark* stay with us."""

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bot.domain.capabilities import ChatCapabilities, Promise, TextForm
 from bot.domain.message import MessageDocument
-from bot.domain.rate_limits import Allowance
 from bot.ports import Posted
 from bot.services.block_kit import build_message
 from bot.services.evidence import held_in, json_in, nothing_in, prove
-from bot.services.hooks import Hook
-from bot.services.posting import PostingOnly
+from bot.services.hook_chats import HookChat
 from bot.services.refusals import Answer
 from bot.services.webhook.config import WebhookSection
 
@@ -24,37 +21,11 @@ _ADVICE = {
 }
 
 
-class WebhookChat(PostingOnly):
+class WebhookChat(HookChat):
     """One channel's incoming webhook as :class:`bot.ports.Chat`."""
 
     def __init__(self, config: WebhookSection) -> None:
-        self._config = config
-        self._hook = Hook(
-            "The chat's webhook",
-            config.webhook_url,
-            timeout=config.timeout,
-            ca_file=config.ca_file,
-            advice=_ADVICE,
-        )
-
-    def __repr__(self) -> str:
-        return "WebhookChat(<secret>)"
-
-    @property
-    def text_form(self) -> TextForm:
-        return self._config.text_form
-
-    @property
-    def capabilities(self) -> ChatCapabilities:
-        return self._config.capabilities
-
-    @property
-    def promise(self) -> Promise:
-        return Promise(self._config.delivery)
-
-    @property
-    def allowance(self) -> Allowance | None:
-        return self._hook.allowance
+        super().__init__("The chat's webhook", config, _ADVICE)
 
     def post(self, channel: str, mark: str, document: MessageDocument) -> Posted:
         """Send to the webhook, which names the channel itself; *channel* and *mark* stay with us."""

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bot.domain.capabilities import ChatCapabilities, Promise, TextForm
 from bot.domain.message import MessageDocument
-from bot.domain.rate_limits import Allowance
 from bot.ports import Posted
 from bot.services.coded_refusals import Coded, Meaning, refusal_by_code
 from bot.services.evidence import json_in, number_in
-from bot.services.hooks import Hook
-from bot.services.posting import PostingOnly
+from bot.services.hook_chats import HookChat
 from bot.services.refusals import Answer
 from bot.services.wecom.config import WecomSection
 from bot.services.wecom.markdown import build_markdown
@@ -31,35 +28,13 @@ CODES: Mapping[int | str, Coded] = {
 }
 
 
-class WecomChat(PostingOnly):
+class WecomChat(HookChat):
     """A group's robot as :class:`bot.ports.Chat`."""
 
     who = "A robot of WeCom"
 
     def __init__(self, config: WecomSection) -> None:
-        self._config = config
-        self._hook = Hook(
-            "WeCom's robot", config.webhook_url, timeout=config.timeout, ca_file=config.ca_file, advice={}
-        )
-
-    def __repr__(self) -> str:
-        return "WecomChat(<secret>)"
-
-    @property
-    def text_form(self) -> TextForm:
-        return self._config.text_form
-
-    @property
-    def capabilities(self) -> ChatCapabilities:
-        return self._config.capabilities
-
-    @property
-    def promise(self) -> Promise:
-        return Promise(self._config.delivery)
-
-    @property
-    def allowance(self) -> Allowance | None:
-        return self._hook.allowance
+        super().__init__("WeCom's robot", config, {})
 
     def post(self, channel: str, mark: str, document: MessageDocument) -> Posted:
         """Send to the robot, which knows its group itself; *channel* and *mark* stay with us."""
