@@ -195,7 +195,7 @@ class LineGathering:
         told = {(incident.series, metric) for incident in opened for metric in incident.metrics}
         newest = runs.latest_by_pipeline(self.tx)
         for name, section in self.herald.config.pipeline.items():
-            for each in unjudged_of(self.tx, newest.get(name, ())):
+            for each in unjudged_of(self.tx, newest[name].of_series if name in newest else ()):
                 key = each.last.series, each.finding.metric
                 if key in told and each.since is not None:
                     continue

@@ -40,6 +40,7 @@ from bot.store.listenings import Listening
 from bot.store.owed import EffectState
 from bot.store.owners import database_time
 from bot.store.quarantine import SetAside
+from bot.store.runs import Newest, UnreadableRun
 
 VALUES_SHOWN = 20
 _LATELY = timedelta(days=7)
@@ -65,6 +66,7 @@ class PipelineOverview:
     look: Look | None = None  # how the looks at its runs have gone; None where there was none
     metric: str = ""  # the first that config names
     values: tuple[float, ...] = ()  # of it, in the newest runs of the last run's series, oldest first; NaN: it has none
+    unreadable: UnreadableRun | None = None  # a newer run than the last
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +130,11 @@ def overview(herald: Readable, limit: int | None = None) -> Overview:
                 tuple(standing.get(name, ())),
                 counts.get(name, 0),
                 tuple(set_aside.get(name, ())),
-                tuple(unjudged_of(tx, newest.get(name, ()))),
+                tuple(unjudged_of(tx, newest[name].of_series if name in newest else ())),
                 seen_when.get(name),
                 main[name],
                 tuple(values[latest[name].series]) if name in latest else (),
+                newest[name].unreadable if name in newest else None,
             )
             for name, pipeline in config.pipeline.items()
         )
@@ -175,10 +178,11 @@ def _failed(tx: Connection, since: datetime) -> Iterable[WaitingRerun]:
             yield replace(_rerun(tx, fire), trouble=trouble)
 
 
-def _latest(tx: Connection, name: str, of_series: Sequence[JudgedRun]) -> JudgedRun | None:
-    """Return the newest of the latest runs of a pipeline's series; an earlier one where none of them can be read."""
-    newest = max(of_series, key=lambda judged: (judged.run.ended, judged.run.run_id), default=None)
-    return runs.latest(tx, name) if newest is None else newest
+def _latest(tx: Connection, name: str, newest: Newest) -> JudgedRun | None:
+    """Return the newest run of a pipeline that can be read, of whichever series."""
+    earlier = None if newest.unreadable is None else runs.latest(tx, name)
+    known = newest.of_series if earlier is None else (*newest.of_series, earlier)
+    return max(known, key=lambda judged: (judged.run.ended, judged.run.run_id), default=None)
 
 
 def filed_since(herald: Readable, name: str, started: datetime) -> Sequence[OpenIncident]:

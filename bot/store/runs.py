@@ -36,6 +36,22 @@ log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadableRun:
+    """A judged run of which no more can be read."""
+
+    run_id: str
+    ended: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The latest run of each series of a pipeline, of those that can be read."""
+
+    of_series: Sequence[JudgedRun] = ()
+    unreadable: UnreadableRun | None = None  # the newest of them all, where that is one
+
+
+@dataclass(frozen=True, slots=True)
 class _Findings:
     findings: tuple[Finding, ...]
 
@@ -257,7 +273,7 @@ def latest_of_each(tx: Connection, pipeline: str) -> Sequence[JudgedRun]:
     return list(_readable(tx.execute(query.order_by(runs.c.series))))
 
 
-def latest_by_pipeline(tx: Connection) -> Mapping[str, Sequence[JudgedRun]]:
+def latest_by_pipeline(tx: Connection) -> Mapping[str, Newest]:
     """Return the latest run of each series of every pipeline of which any run is judged, in one go."""
     each = select(runs.c.pipeline, runs.c.series).distinct().subquery()
     of = runs.alias()
@@ -265,7 +281,14 @@ def latest_by_pipeline(tx: Connection) -> Mapping[str, Sequence[JudgedRun]]:
     its_id = newest.order_by(of.c.ended_at.desc(), of.c.run_id.desc()).limit(1).scalar_subquery()
     query = select(runs).join(each, and_(runs.c.pipeline == each.c.pipeline, runs.c.run_id == its_id))
     rows = tx.execute(query.order_by(runs.c.pipeline, runs.c.series)).all()
-    return {pipeline: list(_readable(some)) for pipeline, some in groupby(rows, key=lambda row: str(row.pipeline))}
+    return {pipeline: _newest(list(some)) for pipeline, some in groupby(rows, key=lambda row: str(row.pipeline))}
+
+
+def _newest(of_series: Sequence[Row[Any]]) -> Newest:
+    read = list(_readable(of_series))
+    last = max(of_series, key=lambda row: (row.ended_at, row.run_id))
+    is_read = any(judged.run.run_id == last.run_id for judged in read)
+    return Newest(read, None if is_read else UnreadableRun(last.run_id, last.ended_at))
 
 
 def count(tx: Connection, pipeline: str) -> int:

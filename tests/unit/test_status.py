@@ -8,11 +8,15 @@ import re
 
 import pytest
 from rich.cells import cell_len
+from sqlalchemy import update
 
 from bot.cli.output.status import print_status
 from bot.cli.output.terminal import when
+from bot.domain.incidents import SeriesKey
 from bot.reports.overview import VALUES_SHOWN, overview
+from bot.store import runs, tables
 from tests.unit.cycle_bench import EAGER, Bench
+from tests.unit.state_samples import MINUTE, NOON, SERIES, judged, run_at
 
 
 def test_the_main_metric_is_drawn_over_the_newest_runs(tmp_path, sqlite_url, capsys):
@@ -68,4 +72,27 @@ def test_last_finding_line_of_values_next_time_and_open_incident_stand_there_on_
     assert (told["last"]["outcome"], told["metric"], len(told["values"])) == ("regressed", metric, 7)
     assert told["next_due"]
     assert [each["kind"] for each in told["incidents"]] == ["regressed"]
+    bench.database.close()
+
+
+def test_where_the_newest_run_cannot_be_read_the_one_before_it_is_shown_and_so_it_is_said(tmp_path, sqlite_url, capsys):
+    bench = Bench(tmp_path, sqlite_url, {})
+    other, shown, lost = SeriesKey("search", "params.model=b"), "run-1", "run-2"
+    with bench.database.begin() as tx:
+        runs.record(tx, judged(run_at("older", NOON), series=other))
+        for number, run_id in enumerate((shown, lost), 1):
+            runs.record(tx, judged(run_at(run_id, NOON + number * MINUTE)))
+    name = SERIES.pipeline
+    (seen,) = [each for each in overview(bench.herald).pipelines if each.name == name]
+    assert (seen.last.run.run_id, seen.unreadable) == (lost, None)
+    with bench.database.begin() as tx:
+        tx.execute(update(tables.runs).where(tables.runs.c.run_id == lost).values(run="[{}]"))
+    (seen,) = [each for each in overview(bench.herald).pipelines if each.name == name]
+    assert seen.last.run.run_id == shown, "and no older run of another series"
+    whole = overview(bench.herald)
+    capsys.readouterr()  # what was logged
+    print_status(whole, as_json=False)
+    assert f"cannot read: {name}: a newer run, {lost} of {when(NOON + 2 * MINUTE)}" in capsys.readouterr().out
+    print_status(whole, as_json=True)
+    assert [each["unreadable_run"] for each in json.loads(capsys.readouterr().out)["pipelines"]] == [lost]
     bench.database.close()

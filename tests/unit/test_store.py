@@ -208,11 +208,11 @@ def test_the_latest_run_of_every_series_is_found_at_once_for_all_pipelines(datab
                 run_id = f"{series.pipeline}{series.series}-{i}"
                 runs.record(tx, judged(run_at(run_id, NOON + min(i, 1) * MINUTE), series=series))
         found = runs.latest_by_pipeline(tx)
-        assert {name: [j.run.run_id for j in some] for name, some in found.items()} == {
+        assert {name: [j.run.run_id for j in some.of_series] for name, some in found.items()} == {
             "ads": ["ads-2"],
             "search": ["search-2", "searchparams.model=b-2"],
         }
-        assert found["search"] == runs.latest_of_each(tx, "search")
+        assert found["search"].of_series == runs.latest_of_each(tx, "search")
 
 
 def test_the_newest_values_of_many_series_come_oldest_first_and_no_more_than_asked_for(database):

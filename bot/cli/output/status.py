@@ -212,6 +212,9 @@ def _standing(pipeline: PipelineOverview) -> str:
 def _print_blind_spots(console: Console, pipeline: PipelineOverview) -> None:
     """Say of a pipeline what could not be looked at, and what cannot be judged: neither is the same as all quiet."""
     name, look = escape(pipeline.name), pipeline.look
+    if pipeline.unreadable is not None:
+        lost = f"{name}: a newer run, {escape(pipeline.unreadable.run_id)} of {when(pipeline.unreadable.ended)}"
+        console.print(f"[red]cannot read:[/] {lost}, is damaged or was stored by another version of Herald")
     if look is not None and look.unseen_since is not None:
         console.print(f"[red]could not look:[/] {name} since {when(look.unseen_since)}: {escape(look.said)}")
     print_unjudged(console, pipeline.name, pipeline.unjudged)
@@ -233,6 +236,7 @@ def _pipeline_as_json(pipeline: PipelineOverview) -> dict[str, Any]:
     return {
         "name": pipeline.name,
         "last": run_as_json(pipeline.last) if pipeline.last else None,
+        "unreadable_run": pipeline.unreadable.run_id if pipeline.unreadable else None,
         "metric": pipeline.metric,
         "values": pipeline.values,
         "next_due": pipeline.next_due,
