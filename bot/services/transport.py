@@ -239,7 +239,12 @@ class TransferAdapter(LimitedAdapter):
     """Carries what MLflow's client asks: a file, in or out, has longer than a question and may be of any size.
 
     An answer without a word, and a page in a file's place, are no answers; that client takes them for nothing there.
+    The last answer after all repetitions is handed over: who asked is told what was answered, not that nothing was.
     """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.max_retries = self.max_retries.new(raise_on_status=False)
 
     def limit_for(self, request: requests.PreparedRequest, timeout: Any, *, stream: bool) -> Limit:
         del timeout  # for a single read, and kept to as such

@@ -141,7 +141,7 @@ def test_a_drop_on_a_guarded_server_is_filed(bench: Bench, server: str, guarded:
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [
-        ("MLFLOW_TRACKING_PASSWORD", "wrong", "asks who we are: set MLFLOW_TRACKING_USERNAME"),
+        ("MLFLOW_TRACKING_PASSWORD", "wrong", "does not take the user and password that are set: check"),
         (_AUTHORITY, "", "certificate.*MLFLOW_TRACKING_SERVER_CERT_PATH"),
     ],
 )

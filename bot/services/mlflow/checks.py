@@ -70,7 +70,7 @@ def check_mlflow(
     which = f"MLflow {version}" if version else "it does not say its version"
     yield Check("address", ok=True, said=f"answers: {which} (the oldest server that can be asked is 2.3)")
     for each in wanted:
-        yield from walled(f"runs of {each.pipeline}", partial(_check_pipeline, each, store, now))
+        yield from walled(f"runs of {each.pipeline}", partial(_check_pipeline, each, config.tracking_uri, store, now))
 
 
 def _remedy_for(error: RunStoreError, address: str) -> str:
@@ -80,13 +80,13 @@ def _remedy_for(error: RunStoreError, address: str) -> str:
     return _CHECK_ACCOUNT if is_server(address) else _CHECK_ADDRESS
 
 
-def _check_pipeline(wanted: RunsWanted, store: RunStore, now: datetime) -> Iterator[Check]:
+def _check_pipeline(wanted: RunsWanted, address: str, store: RunStore, now: datetime) -> Iterator[Check]:
     try:
         yield _check_schedule(wanted)
         yield _check_runs(wanted, store, now)
         yield from _check_metrics(wanted, store)
         yield _check_release(wanted.pipeline, wanted.release, store)
-        yield from _check_artifacts(wanted, store)
+        yield from _check_artifacts(wanted, address, store)
     except RunStoreError as error:
         yield Check(f"runs of {wanted.pipeline}", ok=False, said=str(error), remedy="Mend what the sentence names.")
 
@@ -142,7 +142,7 @@ def _check_metrics(wanted: RunsWanted, store: RunStore) -> Iterator[Check]:
         yield Check(f"metrics of {name}", ok=is_optional, said=said, remedy="" if is_optional else remedy)
 
 
-def _check_artifacts(wanted: RunsWanted, store: RunStore) -> Iterator[Check]:
+def _check_artifacts(wanted: RunsWanted, address: str, store: RunStore) -> Iterator[Check]:
     """Say which experiments keep their artifacts where they cannot be had from here; one of each place is tried."""
     places = {_place(each.artifacts): each for each in store.experiments(wanted.watched) if each.artifacts}
     for experiment in list(places.values())[:_NAMED]:
@@ -155,7 +155,7 @@ def _check_artifacts(wanted: RunsWanted, store: RunStore) -> Iterator[Check]:
                 f"artifacts of {wanted.pipeline}",
                 ok=True,
                 said=said,
-                remedy=f"{_way_to(experiment.artifacts)} {_ALONE}",
+                remedy=f"{_way_to(experiment.artifacts, address)} {_ALONE}",
             )
 
 
@@ -173,8 +173,10 @@ def _why_not_had(store: RunStore, run: Run) -> str:
     return next((each.detail for each in unread if each.trouble is Trouble.NOT_HAD), "")
 
 
-def _way_to(artifacts: str) -> str:
+def _way_to(artifacts: str, address: str) -> str:
     scheme = urlsplit(artifacts).scheme
+    if scheme == "mlflow-artifacts" and is_server(address):
+        return "Let whoever runs the server see that it reaches its artifact store (--artifacts-destination)."
     if scheme == "mlflow-artifacts":
         return "Only the server gives these: name its address (http) in mlflow.tracking_uri."
     if scheme in _LIBRARIES:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from bot.errors import RefusedError, RunStoreError, in_short
 from bot.runtime.deadline import ending_at
 from bot.runtime.shown_addresses import shown, strike_out_secrets_of
+from bot.services.mlflow.advice import advice_on, is_forbidden
 from bot.services.mlflow.answers import OddAnswerError
 from bot.services.mlflow.config import MlflowSection
 from bot.services.mlflow.importing import load
@@ -23,22 +23,6 @@ if TYPE_CHECKING:
 _REFUSALS = {"PERMISSION_DENIED", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE", "BAD_REQUEST"}
 _BAD_TERMS = "INVALID_PARAMETER_VALUE"
 _TIME_FOR_ALL = 900.0  # seconds, of what one question takes in requests: redirects, pages, files
-_WHO = "it asks who we are: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
-_NOT_MLFLOW = "what answers there is not MLflow: is the address right, or a login page before it?"
-_HINTS = {
-    "UNAUTHENTICATED": _WHO,
-    "error code 401": _WHO,
-    "CERTIFICATE_VERIFY_FAILED": "its certificate is of an authority that is not known here: name the authority's PEM "
-    "file in MLFLOW_TRACKING_SERVER_CERT_PATH",
-    "Max retries exceeded": "nothing answers there: is it running, and is the address right?",
-    "unsupported startup parameter": "a PgBouncer stands before it: let it have ignore_startup_parameters = options",
-    "valid JSON format": _NOT_MLFLOW,
-}
-_TORN = re.compile(
-    r"no such (?:table|column): [\w.]+|relation \S+ does not exist|column \S+ does not exist"
-    r"|Table '\S+' doesn't exist|Unknown column '\S+'"
-)
-_STRANGER = re.compile(r"error code 404\b.*?Response body: '\s*<", re.DOTALL)  # a page, where MLflow says what it lacks
 _OPENING = threading.Lock()
 
 
@@ -83,46 +67,40 @@ class MlflowConnection:
         return self._writer_once
 
     @contextmanager
-    def translated(self, terms: str = "") -> Iterator[None]:
+    def translated(self, terms: str = "", of: str = "what was asked for", needs: str = "READ") -> Iterator[None]:
         """Turn whatever MLflow and the storage below it raise into our error, in one sentence.
 
-        *terms* is the part of a search that is not ours: where MLflow cannot read it, the sentence says so.
+        *terms* is the part of a search that is not ours: where MLflow cannot read it, the sentence says so. *of* is
+        what is asked for, and *needs* the permission that it takes, for where the account has it not.
         """
         load(self._config.tracking_uri)
         import requests
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
 
+        address = self._config.tracking_uri
         try:
             with ending_at(time.monotonic() + _TIME_FOR_ALL):
                 yield
         except RunStoreError:
             raise
         except Exception as error:  # of an answer that is not MLflow's, its client makes whatever it happens to
-            said = strike_out_secrets_of(self._config.tracking_uri, in_short(error))
+            said = strike_out_secrets_of(address, in_short(error))
             if isinstance(error, ModuleNotFoundError):
                 said = f"it needs {error.name}, which is not installed beside Herald; or name a server (http)"
             elif not isinstance(error, MlflowException | SQLAlchemyError | requests.RequestException | OSError):
                 said = f"what answers there is not MLflow, or answers oddly: {said}"
             if terms and getattr(error, "error_code", "") == _BAD_TERMS:
                 raise RunStoreError(f"watch.filter: {terms!r} is not a filter that MLflow reads: {said}") from error
-            hint = _hint_for(str(error))
-            refuses = RefusedError if _is_of_what_was_asked(error, hint) else RunStoreError
-            raise refuses(
-                f"mlflow.tracking_uri: {shown(self._config.tracking_uri)} cannot be used: {hint or said}",
-                advises=bool(hint),
-            ) from error
+            begin = f"mlflow.tracking_uri: {shown(address)}"
+            if is_forbidden(str(error)):
+                words = f"{begin} does not let Herald's account at {of}: ask its owner for the permission {needs} there"
+                raise RefusedError(words, advises=True) from error
+            advice = advice_on(str(error), address)
+            refuses = RefusedError if _is_of_what_was_asked(error, advice) else RunStoreError
+            raise refuses(f"{begin} cannot be used: {advice or said}", advises=bool(advice)) from error
 
 
-def _is_of_what_was_asked(error: Exception, hint: str) -> bool:
+def _is_of_what_was_asked(error: Exception, advice: str) -> bool:
     """Say whether MLflow may answer something else: it refuses this, or one run that it tells of is odd."""
-    return not hint and (getattr(error, "error_code", "") in _REFUSALS or isinstance(error, OddAnswerError))
-
-
-def _hint_for(said: str) -> str:
-    """Say what to do about what MLflow's client, or a database below it, has said; nothing where that is not known."""
-    if (torn := _TORN.search(said)) is not None:
-        return f"its database is damaged ({torn[0]}), though its version is right: ask its owner to restore it"
-    if _STRANGER.search(said) is not None:
-        return _NOT_MLFLOW
-    return next((words for sign, words in _HINTS.items() if sign in said), "")
+    return not advice and (getattr(error, "error_code", "") in _REFUSALS or isinstance(error, OddAnswerError))

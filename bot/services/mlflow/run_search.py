@@ -186,7 +186,8 @@ class RunSearch:
     def _page(
         self, ids: Sequence[str], terms: str, order: str, token: str | None, size: int, taken: str = ""
     ) -> tuple[Sequence[_Met], str | None]:
-        with self.mlflow.translated(taken):
+        of = f"the experiment {ids[0]}" if len(ids) == 1 else "its experiments"
+        with self.mlflow.translated(taken, of):
             page: Any = self.mlflow.reader.search_runs(
                 list(ids), _all_of(terms, taken), max_results=size, order_by=[order], page_token=token
             )

@@ -62,7 +62,7 @@ class MlflowRunStore:
 
     def experiments(self, patterns: Sequence[str]) -> Sequence[Experiment]:
         exact = [_WRITTEN_OUT.sub(r"\1", pattern) for pattern in patterns]
-        with self._mlflow.translated():
+        with self._mlflow.translated(of=f"experiment {exact[0]}" if len(exact) == 1 else "its experiments"):
             if len(exact) == 1 and glob.escape(exact[0]) == patterns[0]:  # one request, as for a list of all
                 found = self._mlflow.reader.get_experiment_by_name(exact[0])
                 known = [found] if found is not None and is_active(found) else []
@@ -105,7 +105,7 @@ class MlflowRunStore:
 
     def has_children(self, experiment: Experiment, run_id: str) -> bool:
         terms = f"tags.`{PARENT_TAG}` = '{run_id}'"
-        with self._mlflow.translated():
+        with self._mlflow.translated(of=f"experiment {experiment.name}"):
             return bool(self._mlflow.reader.search_runs([experiment.experiment_id], terms, max_results=1))
 
     def present(self, experiment_ids: Sequence[str], run_ids: Sequence[str]) -> frozenset[str]:
@@ -119,7 +119,7 @@ class MlflowRunStore:
         if experiment_id is None:
             return None
         newest = ["attributes.start_time DESC"]
-        with self._mlflow.translated():
+        with self._mlflow.translated(of=f"the runs of experiment {experiment}", needs="EDIT"):
             tagged = self._mlflow.reader.search_runs(
                 [experiment_id], f"tags.`{FIRE_TAG}` = '{fire_id}'", order_by=newest
             )
@@ -139,7 +139,7 @@ class MlflowRunStore:
         return None
 
     def released(self, release: Release) -> Run | None:
-        with self._mlflow.translated():
+        with self._mlflow.translated(of=f"{release}"):
             from mlflow.exceptions import MlflowException
 
             try:
@@ -160,11 +160,11 @@ class MlflowRunStore:
         return self._mlflow.reader.get_model_version_by_alias(release.model, release.alias).run_id or ""
 
     def end_run(self, run_id: str) -> None:
-        with self._mlflow.translated():
+        with self._mlflow.translated(of=f"run {run_id}", needs="EDIT"):
             self._mlflow.writer.set_terminated(run_id, "KILLED")
 
     def mark_rerun(self, run_id: str) -> None:
-        with self._mlflow.translated():
+        with self._mlflow.translated(of=f"run {run_id}", needs="EDIT"):
             self._mlflow.writer.set_tag(run_id, RERUN_TAG, "1")
 
     def load(self, run: Run) -> RunResult:
@@ -183,7 +183,7 @@ class MlflowRunStore:
         return result
 
     def by_step(self, run_id: str, metrics: Sequence[str]) -> Mapping[str, Sequence[tuple[int, float]]]:
-        with self._mlflow.translated():
+        with self._mlflow.translated(of=f"run {run_id}"):
             found = {name: self._mlflow.reader.get_metric_history(run_id, name) for name in metrics}
         return {name: sorted((int(each.step), float(each.value)) for each in some) for name, some in found.items()}
 
@@ -213,14 +213,17 @@ class MlflowRunStore:
                 self._size -= _size_of(oldest)
 
     def attach_log(self, run_id: str, log: Path) -> None:
-        with self._mlflow.translated():
+        with self._mlflow.translated(of=f"run {run_id}", needs="EDIT"):
             self._mlflow.writer.log_artifact(run_id, str(log), _LOG_FOLDER)
 
     def _run_in(self, run: MlflowRun) -> Run:
         return run_in(run, self._config.page_base)
 
     def _experiment_id(self, experiment: str) -> str | None:
-        with self._mlflow.translated(), suppress(NoStoreError):  # a job that failed early has made none
+        with (
+            self._mlflow.translated(of=f"experiment {experiment}"),
+            suppress(NoStoreError),
+        ):  # a job that failed early has made none
             found = self._mlflow.reader.get_experiment_by_name(experiment)
             return str(found.experiment_id) if found is not None and is_active(found) else None
         return None
