@@ -182,3 +182,36 @@ def test_more_tokens_than_the_model_has_places_for_are_refused(model_folder):
     source = find_source(ModelJob(folder=model_folder))
     with pytest.raises(ModelError, match=r"model.max_tokens: 33 is more than the model's 32"):
         TextEncoder(source, trained_layers=1, max_tokens=33)
+
+
+def test_a_bert_of_tensorflow_names_is_read(copy, model_folder):
+    """As bert-base-uncased on the hub is."""
+    names = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+    weights = {f"bert.{name}": tensor for name, tensor in load_file(copy / "model.safetensors").items()}
+    for now, before in names.items():
+        weights = {name.replace(now, before): tensor for name, tensor in weights.items()}
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    assert torch.equal(vectors(open_encoder(copy)), vectors(open_encoder(model_folder)))
+
+
+def test_what_was_saved_in_half_precision_is_read_in_single_once_it_was_tuned(copy, tmp_path):
+    from transformers import BertModel
+
+    BertModel.from_pretrained(copy).to(torch.bfloat16).save_pretrained(copy)
+    open_encoder(copy).save(tmp_path / "saved")
+    again = BertModel.from_pretrained(tmp_path / "saved")
+    assert again.dtype == torch.float32
+    assert json.loads((tmp_path / "saved" / "config.json").read_text())["hidden_size"] == again.config.hidden_size
+
+
+def test_the_settings_of_a_tokenizer_stay_with_the_model(copy, tmp_path):
+    (copy / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer", "do_lower_case": false}')
+    open_encoder(copy).save(tmp_path / "saved")
+    assert (tmp_path / "saved" / "tokenizer_config.json").read_bytes() == (copy / "tokenizer_config.json").read_bytes()
+
+
+def test_a_folder_without_a_fast_tokenizer_is_told_what_writes_one(copy):
+    (copy / "tokenizer.json").unlink()
+    assert refusal(copy).endswith(
+        "holds no tokenizer.json, which transformers' AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER) writes"
+    )

@@ -55,7 +55,9 @@ class ModelJob(Section):
     )
     cache: FilePath | None = None  # keeps what the frozen layers give, for the next run
     max_tokens: Annotated[int, Field(ge=3)] = 24
-    pooling: Literal["auto", "mean", "first", "last"] = "auto"  # last for decoders, mean for others
+    pooling: Literal["auto", "mean", "first", "last"] = (
+        "auto"  # what its folder says; else last for decoders, mean for others
+    )
 
     @model_validator(mode="after")
     def _names_one_source(self) -> "ModelJob":

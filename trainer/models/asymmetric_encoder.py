@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from trainer.errors import ModelError
-from trainer.models.backbone import choose_pooling
 from trainer.models.model_form import (
     CONFIG,
     FORM,
@@ -19,6 +18,7 @@ from trainer.models.model_form import (
     read_form,
     weight_files,
 )
+from trainer.models.sentence_folder import choose_text_pooling
 from trainer.models.source import ModelSource, read_object, reading_facts
 from trainer.models.static_encoder import StaticEncoder
 from trainer.models.text_encoder import TextEncoder
@@ -31,7 +31,7 @@ class AsymmetricEncoder:
 
     def __init__(self, source: ModelSource, form: ModelForm, *, max_tokens: int, pooling: str) -> None:
         self.source, self.form, self.max_tokens = source, form, max_tokens
-        self.pooling = choose_pooling(source, pooling)
+        self.pooling = choose_text_pooling(source, pooling)
         self.queries = _open_queries(source, max_tokens)
         self.tokenizer = self.queries.tokenizer
         if self.queries.form.width != form.width:

@@ -7,7 +7,8 @@ from typing import Any
 from trainer.errors import ModelError
 
 FETCHED = ("*.safetensors", "*.json", "vocab.txt")
-LEFT_OUT = ("*/*",)  # subfolders hold the same weights once more, for other programs
+# Subfolders hold the same weights once more, for other programs; such as 1_Pooling say how vectors are made.
+LEFT_OUT = ("[!0-9]*/*", "*/*.safetensors", "*/tokenizer*", "*/vocab*")
 PATIENCE = 10.0  # seconds without an answer; the client itself would wait for ever
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from trainer.errors import ModelError
+from trainer.models.model_form import TOKENIZER, copy_files
 from trainer.models.source import ModelSource
 
 Ints = npt.NDArray[np.int64]
@@ -221,6 +222,4 @@ def find_pad_token(source: ModelSource) -> int:
 
 def copy_tokenizer(source: ModelSource, folder: Path) -> None:
     """Put the tokenizer's files beside a saved model, byte for byte."""
-    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"):
-        if (source.folder / name).is_file():
-            (folder / name).write_bytes((source.folder / name).read_bytes())
+    copy_files(source.folder, folder, TOKENIZER)

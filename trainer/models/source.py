@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"  # of weights in several files
 NEEDED = ("config.json", "tokenizer.json")
+MADE_BY = {
+    "tokenizer.json": ", which transformers' AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER) writes"
+}
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 
@@ -53,7 +56,7 @@ def find_source(job: "ModelJob") -> ModelSource:
     weights = find_weights(folder)
     for name in NEEDED:
         if not (folder / name).is_file():
-            raise ModelError(f"{folder}: holds no {name}")
+            raise ModelError(f"{folder}: holds no {name}{MADE_BY.get(name, '')}")
     digest = digest_files(weights)
     if job.sha256 is not None and digest != job.sha256:
         raise ModelError(f"{weights[0]}: sha256 is {digest[:12]}..., not {job.sha256[:12]}... as the job file says")

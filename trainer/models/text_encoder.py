@@ -17,12 +17,13 @@ from torch.utils.checkpoint import checkpoint
 
 from trainer.errors import ModelError
 from trainer.models.adaptation import Adapted, BareModel
-from trainer.models.backbone import MEAN, choose_pooling, keep_no_states, pool, trains_in_little_memory
+from trainer.models.backbone import MEAN, keep_no_states, pool, trains_in_little_memory
 from trainer.models.device import FP32, PROCESSOR, Device
 from trainer.models.kept_states import Hidden, UntrainedOutputs, keep_outputs, read_kept
 from trainer.models.model_form import read_form
 from trainer.models.packed_texts import spans_of
 from trainer.models.pair_tokens import encodings_of, find_pad_token, ids_of, load_tokenizer, places_of
+from trainer.models.sentence_folder import choose_text_pooling, tell_prompts, write_sentence_folder
 from trainer.models.shards import cut_model, gather
 from trainer.models.source import ModelSource, reading_facts
 from trainer.models.text_layers import open_layers
@@ -54,7 +55,8 @@ class TextEncoder:
         self.source, self.trained = source, trained_layers
         self.max_tokens, self.device = max_tokens, device
         self.whole = device.crew.shards  # it runs as a whole alone, also when it has come together
-        self.pooling = choose_pooling(source, pooling)
+        self.pooling = choose_text_pooling(source, pooling)
+        tell_prompts(source.folder)
         self.pad_token = find_pad_token(source)
         self._open()
         self.tokenizer = load_tokenizer(source, max_tokens, self.stack.vocabulary)
@@ -196,6 +198,7 @@ class TextEncoder:
         """Write a folder that this class, transformers and sentence encoders of the same kind read."""
         folder.mkdir(parents=True, exist_ok=True)
         self.stack.save(folder)
+        write_sentence_folder(folder, self.pooling, int(self.model.config.hidden_size), self.max_tokens)
 
     def megabytes(self) -> float:
         """Give the size of the weights as saved, 1 MB = 10^6 bytes."""

@@ -3,6 +3,7 @@
 # Shape suffixes, scoped to this file:
 #   B = texts in a batch, T = tokens of the longest, D = width
 
+import json
 from collections.abc import Sequence
 from logging import ERROR
 from pathlib import Path
@@ -19,12 +20,14 @@ from trainer.models.attention_heads import shape_heads
 from trainer.models.backbone import is_decoder, layers_of, load_backbone, measure_width, run_backbone
 from trainer.models.bert_layer import PackedBert, open_packed
 from trainer.models.device import Device
-from trainer.models.model_form import FORM, copy_files, read_form
+from trainer.models.model_form import CONFIG, FORM, copy_files, read_form
 from trainer.models.pair_tokens import copy_tokenizer, find_pad_token
-from trainer.models.source import NEEDED, WEIGHTS, ModelSource
+from trainer.models.source import WEIGHTS, ModelSource
 from trainer.models.weight_checks import check_finite
 
 BERT = "bert"
+TENSORFLOW = {"gamma": "weight", "beta": "bias"}  # of a LayerNorm
+DTYPES = ("dtype", "torch_dtype")  # what a configuration says of its weights, now and in earlier releases
 
 
 class TextLayers(Protocol):
@@ -113,10 +116,14 @@ class LayeredBert:
         return open_packed(self.model, device)
 
     def save(self, folder: Path) -> None:
-        """Write the weights; configuration and tokenizer are those it came with."""
+        """Write the weights, in single precision; configuration and tokenizer are those it came with."""
         weights = {name: tensor.contiguous() for name, tensor in self.model.state_dict().items()}
         (folder / WEIGHTS).write_bytes(serialize(weights, metadata={"format": "pt"}))
-        copy_files(self.source.folder, folder, (*NEEDED, FORM))
+        copy_tokenizer(self.source, folder)
+        copy_files(self.source.folder, folder, (CONFIG, FORM))
+        halves = {key: "float32" for key in DTYPES if self.source.config.get(key) not in (None, "float32")}
+        if halves:  # what the source was saved in, and what transformers would cut these weights down to
+            (folder / CONFIG).write_text(json.dumps(self.source.config | halves, indent=2) + "\n", encoding="utf-8")
 
 
 def _run_layers(layers: Sequence[Any], state_BTD: Tensor, mask_BT: Tensor) -> Tensor:
@@ -153,10 +160,16 @@ def _read_weights(source: ModelSource) -> dict[str, Tensor]:
     return weights
 
 
+def _name_today(name: str) -> str:
+    """Give the name that transformers has for a weight now: the first models of this kind were TensorFlow's."""
+    bare, dot, last = name.removeprefix("bert.").rpartition(".")
+    return f"{bare}{dot}{TENSORFLOW.get(last, last) if bare.endswith('LayerNorm') else last}"
+
+
 def _fill(model: Any, weights: dict[str, Tensor], path: Path) -> Any:
     """Put the weights in, whatever head they were saved under; raise ModelError where one lacks or does not fit."""
     # Single precision, however it was saved: small steps on half precision round to none.
-    named = {name.removeprefix("bert."): tensor.to(torch.float32) for name, tensor in weights.items()}
+    named = {_name_today(name): tensor.to(torch.float32) for name, tensor in weights.items()}
     wanted = model.state_dict()
     for name, empty in wanted.items():
         if name not in named:
