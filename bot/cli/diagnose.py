@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from typing import Annotated
 
 import typer
@@ -51,7 +52,7 @@ def diagnose(
         diagnoser = Diagnoser(herald.answering.desk(found.series.pipeline).context)
         had = inquiries.of_incident(tx, found.incident_id)
         was_under_way = bool(had) and is_under_way(tx, had[-1].inquiry)
-        record = diagnoser.stop(tx, found) if stop else diagnoser.begin(tx, found)
+        record = diagnoser.stop(tx, found) if stop else diagnoser.begin(tx, found, getpass.getuser())
     if not stop and had and had[-1].state is InquiryState.RUNNING:
         say_that_it_goes_on(record)
     is_busy = False

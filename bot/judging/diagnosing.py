@@ -50,8 +50,8 @@ class Diagnoser:
 
     context: JudgingContext
 
-    def begin(self, tx: Connection, incident: Incident) -> InquiryRecord:
-        """Begin an inquiry into an incident, or return the one that runs, or that ended over the same runs.
+    def begin(self, tx: Connection, incident: Incident, by: str) -> InquiryRecord:
+        """Begin an inquiry that *by* asks for, or return the one that runs, or that ended over the same runs.
 
         Raises:
             DiagnosisError: where config, the incident or its runs give nothing to ask about.
@@ -63,7 +63,7 @@ class Diagnoser:
         if had and _settled(had[-1], inquiry):
             return had[-1]
         earlier = [one for record in had if is_alike(record.inquiry, inquiry) for one in self._measured(tx, record)]
-        inquiry = replace(inquiry, known=(*inquiry.known, *earlier), earlier=len(earlier))
+        inquiry = replace(inquiry, known=(*inquiry.known, *earlier), earlier=len(earlier), asked_by=by)
         inquiries.begin(tx, inquiry, self.context.clock())
         self._go_on(tx, self._find(tx, inquiry))
         return self._find(tx, inquiry)

@@ -159,7 +159,7 @@ class Answering:
             case Rerun():
                 reply.parts.append(self._rerun(tx, matter, now))
             case Diagnose():
-                reply.parts.append(self._diagnose(tx, matter))
+                reply.parts.append(self._diagnose(tx, matter, statement.author))
             case AssignMe():
                 self._assign(matter, statement, reply)
             case AskWhy():
@@ -223,12 +223,12 @@ class Answering:
             fires.record(tx, matter.pipeline, now, by_hand=True)
         return AnswerPart(AnswerKind.RERUN, said=desk.title)
 
-    def _diagnose(self, tx: Connection, matter: Matter) -> AnswerPart:
+    def _diagnose(self, tx: Connection, matter: Matter, author: Person) -> AnswerPart:
         """Let reruns find out which change did it; where they have, say once more what they found."""
         desk = self.desk(matter.pipeline)
         diagnoser = Diagnoser(desk.context)
         try:
-            record = diagnoser.begin(tx, matter.incident)
+            record = diagnoser.begin(tx, matter.incident, str(author))
         except DiagnosisError as error:
             return AnswerPart(AnswerKind.CANNOT_ASK, said=error.reason)
         if record.diagnosis is None:

@@ -114,7 +114,8 @@ def _asked(page: Reading, incident: Incident) -> Iterator[_Dated]:
     name = incident.series.pipeline
     told = tellings.of_incident(page.tx, incident.incident_id, (AnswerComment.kind, AnswerInThread.kind))
     for record in inquiries.of_incident(page.tx, incident.incident_id):
-        yield record.asked_at, TimelineRow(EventName.ASKED, page.moment(record.asked_at, name))
+        when = page.moment(record.asked_at, name)
+        yield record.asked_at, TimelineRow(EventName.ASKED, when, by=record.inquiry.asked_by)
         if record.ended_at is not None:
             ended = page.moment(record.ended_at, name)
             lasted = formats.duration(record.ended_at - record.asked_at, page.locale)

@@ -68,7 +68,7 @@ class Lab(Bench):
     def begin(self) -> InquiryRecord:
         (incident,) = self.incidents()
         with self.database.begin() as tx:
-            return self.diagnoser.begin(tx, incident)
+            return self.diagnoser.begin(tx, incident, "Ben")
 
     def diagnose(self) -> InquiryRecord:
         asked = self.begin().inquiry.inquiry_id

@@ -104,6 +104,7 @@ def test_the_page_of_the_incident_says_which_change_did_it_with_every_rerun(make
     assert table.count("<tr>") == 1 + len(lab.jobs)
     life = shown.partition('<ol class="timeline">')[2]
     assert {"en": "Found after", "zh": "找到原因"}[language] in life
+    assert {"en": "Ben asked which change did it: reruns began", "zh": "Ben 要求查明原因：开始重跑"}[language] in life
 
 
 def test_no_setting_is_run_twice_and_reruns_are_of_no_series_nor_an_incident(make_lab):

@@ -76,6 +76,7 @@ class Inquiry:
     why_left_out: tuple[RerunTrouble | None, ...] = ()  # of each; without a reason config says not how
     kept: tuple[Kept, ...] = ()  # what the bad run says of itself
     earlier: int = 0  # how many of those known, the last ones, earlier inquiries into the incident reran
+    asked_by: str = ""  # who asked first, as people are called; of an inquiry of before it was kept, nobody knows
 
     @property
     def reran(self) -> tuple[RerunResult, ...]:
