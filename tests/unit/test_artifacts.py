@@ -205,12 +205,19 @@ REFUSED = requests.HTTPError("404 Client Error: NOT FOUND for url: http://x", re
 REFUSED.response.status_code = 404
 BUSY = requests.HTTPError("503 Server Error: SLOW DOWN for url: http://x", response=requests.Response())
 BUSY.response.status_code = 503
+SWITCHED_OFF = requests.HTTPError(  # as an MLflow server answers that was started with --no-serve-artifacts
+    "503 Server Error: SERVICE UNAVAILABLE for url: http://x/api/2.0/mlflow-artifacts/artifacts. Response text: Endpoint: "
+    "/api/2.0/mlflow-artifacts/artifacts disabled due to the mlflow server running with `--no-serve-artifacts`. To enable "
+    "artifacts server functionality, run `mlflow server` with `--serve-artifacts`",
+    response=BUSY.response,
+)
 
 
 @pytest.mark.parametrize(
     "error",
     [
         REFUSED,
+        SWITCHED_OFF,
         ModuleNotFoundError("No module named 'boto3'"),
         FileNotFoundError(2, "No such file or directory"),
         PermissionError(13, "Permission denied"),

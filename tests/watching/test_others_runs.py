@@ -44,6 +44,8 @@ def test_an_experiment_of_a_server_is_judged_by_its_metrics_where_only_its_datab
     [
         ("mlflow-artifacts:/1", "Only the server gives these: name its address (http) in mlflow.tracking_uri."),
         ("s3://a-bucket/runs", "Install boto3 beside Herald, and give it the account of that storage."),
+        ("/mnt/no-such-share/mlruns/7", "Let this machine reach that place."),
+        ("file:///mnt/no%20such%20share/mlruns/7", "Let this machine reach that place."),
         ("gs://a-bucket/runs", "Install google-cloud-storage beside Herald, and give it the account of that storage."),
     ],
 )

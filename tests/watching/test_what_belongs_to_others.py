@@ -9,6 +9,7 @@ import sqlite3
 import uuid
 import warnings
 from datetime import UTC, datetime, timedelta
+from importlib import metadata
 from pathlib import Path
 
 import psycopg
@@ -66,7 +67,8 @@ def test_the_database_of_an_older_mlflow_is_left_as_it_is(of_2_2_2):
     before = sha(of_2_2_2)
     said = refusal(f"sqlite:///{of_2_2_2}")
     assert "older MLflow (its schema is 97727af70f4d of 2022-08-26; read is " in said
-    assert "mlflow db upgrade" in said
+    assert "name the address of its server (http); or, where no older MLflow uses it any more" in said
+    assert f"`mlflow db upgrade` of MLflow {metadata.version('mlflow')} on it" in said
     assert BOTH_WAYS_OUT in said
     assert sha(of_2_2_2) == before
 

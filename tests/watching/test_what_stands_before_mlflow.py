@@ -163,5 +163,5 @@ def test_the_doctor_does_not_tell_to_name_the_server_that_is_named(bench: Bench,
     wanted = RunsWanted("quality", "search", ("search",), ANY_RUN, {}, None, has_job=False, has_schedule=True)
     found = check_mlflow(MlflowSection(tracking_uri="http://mlflow.example.com"), [wanted], Away(), bench.now())
     said = next(each for each in found if each.name == "artifacts of quality")
-    assert "see that it reaches its artifact store" in said.remedy
+    assert "see that it serves artifacts, and reaches where it keeps them" in said.remedy
     assert "name its address" not in said.remedy

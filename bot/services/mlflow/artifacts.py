@@ -22,6 +22,7 @@ from bot.services.mlflow.unreadable import UnreadableError
 
 _T = TypeVar("_T")
 _ALL = "artifacts"  # where not even their names can be had
+_SWITCHED_OFF = "disabled due to the mlflow server running with"  # what --no-serve-artifacts answers, with 503
 _AWAY_STATUS = {408, 425, 429, 500, 502, 503, 504}
 # What storage libraries say of a service that does not answer, or answers what is none; each has errors of its own.
 _AWAY_WORDS = re.compile(
@@ -164,7 +165,7 @@ def is_away(error: BaseException) -> bool:
     for each in _chain(error):
         response = getattr(each, "response", None)
         if isinstance(each, requests.HTTPError) and response is not None:
-            return response.status_code in _AWAY_STATUS
+            return response.status_code in _AWAY_STATUS and _SWITCHED_OFF not in str(each)
         if isinstance(each, away):
             return True
     return any(_AWAY_WORDS.search(str(each)) for each in _chain(error))

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from functools import partial
+from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from bot.domain.checks import Check
 from bot.domain.runs import Release, Run, Trouble
@@ -146,9 +148,10 @@ def _check_artifacts(wanted: RunsWanted, address: str, store: RunStore) -> Itera
     """Say which experiments keep their artifacts where they cannot be had from here; one of each place is tried."""
     places = {_place(each.artifacts): each for each in store.experiments(wanted.watched) if each.artifacts}
     for experiment in list(places.values())[:_NAMED]:
-        why = next(
-            filter(None, (_why_not_had(store, run) for run in store.newest(experiment, 1, wanted.selection))), ""
-        )
+        newest = store.newest(experiment, 1, wanted.selection)
+        why = next(filter(None, (_why_not_had(store, run) for run in newest)), "")
+        if newest and not why and _is_elsewhere(experiment.artifacts):
+            why = "there is no such folder here, be it that it is another machine's or that nobody has logged any"
         if why:
             said = f"the artifacts of {experiment.name} ({experiment.artifacts}) cannot be had from here: {why}"
             yield Check(
@@ -157,6 +160,16 @@ def _check_artifacts(wanted: RunsWanted, address: str, store: RunStore) -> Itera
                 said=said,
                 remedy=f"{_way_to(experiment.artifacts, address)} {_ALONE}",
             )
+
+
+def _is_elsewhere(artifacts: str) -> bool:
+    """Say whether artifacts lie in a folder of which this machine has not even what it would be made in.
+
+    MLflow lists such a folder as one in which nothing is.
+    """
+    parts = urlsplit(artifacts)
+    path = Path(url2pathname(parts.path) if parts.scheme == "file" else artifacts)
+    return parts.scheme in ("", "file") and path.is_absolute() and not path.parent.exists()
 
 
 def _place(artifacts: str) -> tuple[str, str]:
@@ -176,7 +189,7 @@ def _why_not_had(store: RunStore, run: Run) -> str:
 def _way_to(artifacts: str, address: str) -> str:
     scheme = urlsplit(artifacts).scheme
     if scheme == "mlflow-artifacts" and is_server(address):
-        return "Let whoever runs the server see that it reaches its artifact store (--artifacts-destination)."
+        return "Let whoever runs the server see that it serves artifacts, and reaches where it keeps them."
     if scheme == "mlflow-artifacts":
         return "Only the server gives these: name its address (http) in mlflow.tracking_uri."
     if scheme in _LIBRARIES:

@@ -164,8 +164,8 @@ def _check_tables(connection: Connection, shown: str) -> None:
         theirs = "none, of an MLflow before 1.0" if found is None else f"{found}{known[found]}"
         raise RunStoreError(
             f"mlflow.tracking_uri: {shown} was made by an older MLflow (its schema is {theirs}; read is {ours}), and "
-            "is left as it is: ask its owner to run `mlflow db upgrade` on it, or name the address of its server "
-            "(http)",
+            "is left as it is: name the address of its server (http); or, where no older MLflow uses it any more, "
+            f"ask its owner to run `mlflow db upgrade` of MLflow {__version__} on it, after which none can",
             advises=True,
         )
     raise RunStoreError(
