@@ -108,6 +108,66 @@ def test_what_a_spreadsheet_saved_with_semicolons_and_decimal_commas_is_read(sho
     assert {row["id"]: row["label"] for row in ratings} == {ids[0]: "2.5", ids[1]: "1", ids[3]: "3"}
 
 
+def test_labels_join_a_table_in_its_own_way_of_writing_numbers(shop, tmp_path):
+    rows = [line.split(",") for line in (shop / "pairs.csv").read_text().splitlines()]
+    comma = [[*row[:3], row[3].replace(".0", ",50") if row[3] == "1.0" else row[3], *row[4:]] for row in rows]
+    (tmp_path / "pairs.csv").write_text("\n".join(";".join(row) for row in comma) + "\n")
+    assert next_of(shop, tmp_path / "next", "--count", "2", "--by", "random") == 0
+    ids = [row["id"] for row in table_of(tmp_path / "next")]
+    answers = fill(tmp_path / "ann.csv", [(ids[0], "2.5", "Ann"), (ids[1], "3", "Ann")])
+    told = ["--set", f"data.path={tmp_path}/pairs.csv", "--output", str(tmp_path / "joined")]
+    assert main(["label", "read", str(shop / "relevance.toml"), str(tmp_path / "next"), str(answers), *told]) == 0
+    job = load_job(shop / "relevance.toml", [f"data.path={tmp_path}/joined/pairs.parquet"])
+    assert read_pairs(job.data).label.tolist()[-2:] == [2.5, 3.0]
+
+
+def test_pairs_without_a_time_are_not_asked_where_a_fit_would_leave_them_out(shop, tmp_path, capsys):
+    first, *rows = (shop / "pairs.csv").read_text().splitlines()
+    (tmp_path / "pairs.csv").write_text("\n".join([f"{first},at", *(f"{row},2026-01-02" for row in rows)]) + "\n")
+    told = [
+        "--count",
+        "3",
+        "--by",
+        "random",
+        "--set",
+        f"data.path={tmp_path}/pairs.csv",
+        "--set",
+        "data.columns.time=at",
+    ]
+    assert next_of(shop, tmp_path / "next", *told) == 2
+    assert "unjudged.csv: column 'at' is missing" in capsys.readouterr().err
+    first, *rows = (shop / "unjudged.csv").read_text().splitlines()
+    times = ("2026-01-02", "")
+    pool = [f"{first},at", *(f"{row},{times[place % 2]}" for place, row in enumerate(rows))]
+    (tmp_path / "unjudged.csv").write_text("\n".join(pool) + "\n")
+    assert next_of(shop, tmp_path / "next", *told, "--pairs", str(tmp_path / "unjudged.csv")) == 0
+    assert f"{len(rows) // 2} without a time" in capsys.readouterr().out
+
+
+def test_two_files_of_one_name_without_raters_are_not_taken_for_one_rater(shop, tmp_path, capsys):
+    assert next_of(shop, tmp_path / "next", "--count", "2", "--by", "random") == 0
+    name = table_of(tmp_path / "next")[0]["id"]
+    files = []
+    for who in ("ann", "ben"):
+        (tmp_path / who).mkdir()
+        files.append(fill(tmp_path / who / "to_label.csv", [(name, "3", "")]))
+    command = ["label", "read", str(shop / "relevance.toml"), str(tmp_path / "next"), *map(str, files)]
+    assert main([*command, "--output", str(tmp_path / "joined")]) == 2
+    error = capsys.readouterr().err
+    assert f"{files[1]}: row 1 has no rater, who would be 'to_label' as in {files[0]}" in error
+    assert not (tmp_path / "joined").exists()
+    fill(files[1], [(name, "2", "'=Ben")])  # as the form keeps a spreadsheet from computing a name
+    assert main([*command, "--output", str(tmp_path / "joined")]) == 0
+    assert "raters: =Ben 1, to_label 1" in capsys.readouterr().out
+
+
+def test_an_answer_that_looks_like_a_formula_comes_back_as_the_form_writes_it():
+    scale = AnswerScale("classes", ("-", "@home", "'"), 0, 1, named=True)
+    assert [scale.read(label) for label in ("'-", "@home", "'@home", "'")] == ["-", "@home", "@home", "'"]
+    with pytest.raises(ValueError, match="one of -, @home, ' is right"):
+        scale.read("'home")
+
+
 @pytest.mark.parametrize(
     ("label", "high", "right"),
     [("2,5", 3, "2.5"), ("2.50", 3, "2.5"), ("1,500", 5000, "1500"), ("1,500", 3, "1.5"), ("1,2,3", 3, None),

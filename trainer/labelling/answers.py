@@ -9,7 +9,7 @@ from trainer.data.columns import ids_of, labels_of, strings_of
 from trainer.data.tables import names_of, read_batches
 from trainer.errors import DataError
 from trainer.jobs.tables import TextTable
-from trainer.labelling.sheet import Sheet
+from trainer.labelling.sheet import Sheet, unplain
 from trainer.models.label_scale import GRADES
 
 
@@ -33,19 +33,22 @@ class Settled:
 def read_answers(paths: Sequence[Path], sheet: Sheet) -> list[Rating]:
     """Read filled-in tables; raise DataError for an id, a label or an answer that cannot be."""
     found: dict[tuple[str, str], str] = {}
+    nameless: dict[str, Path] = {}  # files that rows without a rater are called after
     for path in paths:
         named = "rater" in names_of(TextTable(path=path))
         for batch in read_batches(path, ("id", "label", *(["rater"] if named else []))):
             ids, labels = ids_of(batch, "id").to_pylist(), labels_of(batch, "label").to_pylist()
             raters = strings_of(batch, "rater").to_pylist() if named else [None] * batch.rows
             for row, (name, label, rater) in enumerate(zip(ids, labels, raters, strict=True)):
-                if label is not None:
-                    _note(
-                        found,
-                        f"{batch.path}: row {batch.first_row + row}",
-                        sheet,
-                        Rating(name or "", rater or path.stem, label),
+                if label is None:
+                    continue
+                where = f"{batch.path}: row {batch.first_row + row}"
+                if rater is None and (other := nameless.setdefault(path.stem, path)) != path:
+                    raise DataError(
+                        f"{where} has no rater, who would be {path.stem!r} as in {other}:"
+                        " a name in column 'rater', or files of two names, are right"
                     )
+                _note(found, where, sheet, Rating(name or "", unplain(rater or path.stem), label))
     if not found:
         raise DataError(f"{', '.join(map(str, paths))}: no row has a label")
     order = {name: place for place, name in enumerate(sheet.queries)}

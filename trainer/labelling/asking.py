@@ -72,7 +72,7 @@ def join_answers(job: RelevanceJob, sheet_folder: Path, answers: Sequence[Path],
     sheet = read_sheet(sheet_folder)
     ratings = read_answers(answers, sheet)
     settled = settle(ratings, sheet)
-    labels = {name: _as_written(label, job) for name, label in settled.labels.items()}
+    labels = settled.labels
     with partial_folder(output) as folder:
         rows = write_joined(job.data, [sheet.columns[name] for name in labels], list(labels.values()), folder / PAIRS)
         pq.write_table(_ratings_table(ratings, sheet), folder / RATINGS)
@@ -86,10 +86,6 @@ def open_task(job: RelevanceJob) -> Relevance:
     task, _ = load_on_device(job.model_copy(update={"part": "train"}), training=False)
     assert isinstance(task, Relevance)  # the task of such a job
     return task
-
-
-def _as_written(label: str, job: RelevanceJob) -> str:
-    return label.replace(".", ",") if job.data.decimal == "," else label
 
 
 def _ratings_table(ratings: Sequence[Rating], sheet: Sheet) -> pa.Table:

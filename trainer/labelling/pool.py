@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.data.columns import strings_of
+from trainer.data.dates import NO_TIME
 from trainer.data.pair_rows import PairRows, columns_of, read_rows
 from trainer.data.pairs import Pairs
 from trainer.data.spelling import learn_spelling
@@ -22,7 +23,7 @@ from trainer.jobs.tables import TextTable
 
 TRAIN = PART_NUMBER[Part.TRAIN]
 LABELLED, KNOWN, ELSEWHERE, AGAIN = "labelled", "judged already", "of a query or user of valid or test rows", "repeated"
-NO_TEXT = "without a query or product"
+NO_TEXT, NO_HOUR = "without a query or product", "without a time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def _fewer_columns(job: RelevanceJob, there: frozenset[str]) -> object:
     columns, own = job.data.columns, job.label.pairs is None
     user = columns.user if columns.user in there or job.data.split.by == "user" else None
     part = columns.part if columns.part in there else None
-    changed = {"label": columns.label if own else None, "part": part, "time": None, "slices": (), "user": user}
+    changed = {"label": columns.label if own else None, "part": part, "slices": (), "user": user}
     return columns.model_copy(update=changed)
 
 
@@ -105,6 +106,9 @@ def _choose(
     for row, (query, product) in enumerate(zip(rows.query, rows.product, strict=True)):
         if query < 0 or product < 0:
             left_out[NO_TEXT] += 1
+            continue
+        if rows.time[row] == NO_TIME:  # cleaning would take it out again
+            left_out[NO_HOUR] += 1
             continue
         key = (read_as(queries[query]), read_as(products[product]))
         if job.label.pairs is None and rows.label[row] is not None:

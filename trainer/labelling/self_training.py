@@ -183,7 +183,7 @@ def _words(job: RelevanceJob, saved: RelevanceSettings, output_NC: Floats, chanc
         names = list(worth)
         nearest_N = np.abs(np.array([worth[name] for name in names]) - grade_N[:, None]).argmin(axis=1)
         return [names[place] for place in nearest_N.tolist()]
-    return [f"{grade:.6g}".replace(".", job.data.decimal or ".") for grade in grade_N.tolist()]
+    return [f"{grade:.6g}" for grade in grade_N.tolist()]
 
 
 def _table_of(scratch: Path, number: int) -> Path:

@@ -73,9 +73,10 @@ class AnswerScale:
     def read(self, label: str) -> str:
         """Give an answer as the table writes it; raise ValueError, which says what would be right."""
         if self.named:
-            if label not in self.labels:
-                raise ValueError(f"one of {', '.join(self.labels)} is right")
-            return label
+            for told in (label, unplain(label)):
+                if told in self.labels:
+                    return told
+            raise ValueError(f"one of {', '.join(self.labels)} is right")
         told = label
         if label.count(",") == 1 and "." not in label and self.high < THOUSANDS:
             told = label.replace(",", ".")  # as spreadsheets of many languages write it
@@ -174,6 +175,11 @@ def _form(sheet_id: str, rows: Sequence[Mapping[str, str]], scale: AnswerScale, 
     for name, text in filled.items():
         page = page.replace(f"@@{name}@@", text, 1)
     return page
+
+
+def unplain(text: str) -> str:
+    """Give what plain, or the form, made a cell of."""
+    return text[1:] if text.startswith("'") and text[1:].startswith(FORMULA) else text
 
 
 def plain(text: str) -> str:
