@@ -16,6 +16,7 @@ from tests.trainer.queries import make_bert, make_llama, make_rows, write_job, w
 from tests.trainer.shop import make_model
 from trainer.__main__ import main
 from trainer.data.snapshot import read_snapshot
+from trainer.errors import DataError
 from trainer.explaining.deletion import check_deletion, first_that_holds, leave_one_out, leave_out_in_turn, name_parts
 from trainer.explaining.explanation import Deletion, Explanation, Method, Side, WeighedPart
 from trainer.explaining.files import read_explanations, write_explanations
@@ -97,6 +98,20 @@ def test_pieces_beyond_what_is_read_leave_their_words_without_weight(judged):
     weights = next(iter(weigh_all(open_judge(judged), "red", long).values()))
     assert weights[0] is not None
     assert weights.count(None) == 41 - 13  # of 16 tokens three are marks
+
+
+@pytest.mark.parametrize("model", ["judged", "searched"])
+def test_a_text_that_goes_on_and_on_is_explained_by_what_is_read_of_it(model, request):
+    judge = open_judge(request.getfixturevalue(model))
+    begun = ["red", "lamp", *["oak"] * 60]
+    short, long = (explain_pair(judge, "red lamp", " ".join([*begun, *["small"] * more])) for more in (0, 20_000))
+    assert (long.score, long.method) == (short.score, short.method)
+    assert max(map(len, lines_of(long, coloured=False))) < 1000
+    if long.method is not None:
+        assert [part.weight for part in long.parts[:5]] == [part.weight for part in short.parts[:5]]
+        assert len(long.parts) == 2 + len(begun) + 20_000
+        assert long.parts[-1].weight is None
+    assert explain_pair(judge, "!", "\N{FIRE}").unfit.startswith("neither text has a word")
 
 
 def test_the_pairs_of_words_add_up_to_the_cosine(searched):
@@ -225,6 +240,9 @@ def test_what_a_run_keeps_is_read_again(tmp_path):
     write_explanations([HOSTILE, replace(HOSTILE, method=None, parts=(), deletion=None, unfit="alone")], path)
     assert read_explanations(path)[0] == HOSTILE
     assert read_explanations(path)[1].unfit == "alone"
+    write_explanations([replace(HOSTILE, deletion=None)], path)
+    with pytest.raises(DataError, match="'method' is there and 'deletion' is null"):
+        read_explanations(path)
 
 
 def test_asking_why_prints_words_and_writes_a_page_once(judged, searched, tmp_path, capsys):
@@ -253,6 +271,7 @@ def test_asking_why_wrongly_is_told_in_a_sentence(judged, searched, tmp_path, ca
         ([str(judged), "--query", "lamp"], "--product TEXT is missing"),
         ([str(judged), "--query", "lamp", "--product", " "], "--product is empty"),
         ([str(judged), "--query", "", "--product", "x"], "--query is empty"),
+        ([str(judged), "--query", "\u200b", "--product", "x"], "--query holds nothing that is read"),
         ([str(judged), "--query", "x", "--product", "x", "--snapshot", "y"], "go together with --user ID"),
         ([str(judged), "--user", "1", "--product", "x"], "goes together with one of"),
         (

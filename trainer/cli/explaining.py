@@ -103,8 +103,11 @@ def _of_pair(folder: Path, query: str, product: str) -> "Explanation":
     from trainer.explaining.opening import open_judge
     from trainer.explaining.pair_judge import explain_pair
 
-    # As a fit reads them.
-    return explain_pair(open_judge(folder), normalise(query), normalise(product))
+    texts = [normalise(text) for text in (query, product)]  # as a fit reads them
+    for name, text in zip(("--query", "--product"), texts, strict=True):
+        if not text:
+            raise JobError(f"explain: {name} holds nothing that is read, such as marks without a width alone")
+    return explain_pair(open_judge(folder), *texts)
 
 
 def _of_user(

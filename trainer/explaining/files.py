@@ -58,6 +58,8 @@ def _plain(one: Explanation) -> dict[str, Any]:
 
 def _read(told: dict[str, Any]) -> Explanation:
     found = told["deletion"]
+    if told["method"] is not None and found is None:
+        raise ValueError("'method' is there and 'deletion' is null: nothing is shown that was not held to it")
     return Explanation(
         asked=str(told["asked"]),
         product=str(told["product"]),

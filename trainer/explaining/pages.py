@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, StrictUndefined
 
-from trainer.data.told_names import printable
+from trainer.data.told_names import printable, shortened
 from trainer.explaining.explanation import Explanation, Side, WeighedPart
 from trainer.explaining.words import WORD
 
@@ -40,18 +40,18 @@ small { opacity: .8 }
 A word's weight is told where the pointer rests on it, and in the table.</p>
 {% for each in shown %}
 <section>
-<h2>{{ each.one.asked }}</h2>
+<h2 dir="auto">{{ each.one.asked }}</h2>
 <p>{{ each.one.answer }}, score {{ each.score }} ({{ each.one.unit }})</p>
 <dl>
-{% if not each.one.parts %}<dt>product</dt><dd>{{ each.one.product }}</dd>{% endif %}
+{% if not each.one.parts %}<dt>product</dt><dd dir="auto">{{ each.one.product }}</dd>{% endif %}
 {% for heading, words in each.sides %}
 <dt>{{ heading }}</dt>
-<dd>{% for word in words %}<span class="{{ word.kind }}"{% if word.shade %} style="--a: {{ word.shade }}"{% endif %} title="{{ word.weight }}{{ word.nearest }}">{{ word.text }}</span>{{ word.behind }}{% endfor %}</dd>
+<dd dir="auto">{% for word in words %}<span class="{{ word.kind }}"{% if word.shade %} style="--a: {{ word.shade }}"{% endif %} title="{{ word.weight }}{{ word.nearest }}">{{ word.text }}</span>{{ word.behind }}{% endfor %}</dd>
 {% endfor %}
 </dl>
 {% if each.one.parts %}
 <details><summary>weights</summary><table>
-{% for word in each.heaviest %}<tr><td>{{ word.weight }}</td><td>{{ word.text }}</td></tr>
+{% for word in each.heaviest %}<tr><td>{{ word.weight }}</td><td dir="auto">{{ word.text }}</td></tr>
 {% endfor %}</table></details>
 {% endif %}
 <p><small>{{ each.told }}</small></p>
@@ -88,7 +88,7 @@ def page_of(explained: Sequence[Explanation]) -> str:
 
 def lines_of(one: Explanation, *, coloured: bool) -> Iterator[str]:
     """Give what a terminal shows of an explanation, the heaviest words first."""
-    yield f"{printable(one.asked)} | {printable(one.product)}"
+    yield f"{shortened(one.asked)} | {shortened(one.product)}"
     yield f"  {printable(one.answer)}, score {one.score:+.4f} ({one.unit})"
     for part in _heaviest(one):
         weight = part.weight or 0.0
@@ -100,7 +100,7 @@ def lines_of(one: Explanation, *, coloured: bool) -> Iterator[str]:
         yield f"  {number} {mark} {printable(part.text)}  [{HEADINGS[part.side]}]{near}"
     unread = [part.text for part in one.parts if part.weight is None]
     if unread:
-        yield f"  not read, the texts being cut: {printable(' '.join(unread))}"
+        yield f"  not read, the texts being cut: {shortened(' '.join(unread))}"
     yield f"  {tell(one)}"
 
 

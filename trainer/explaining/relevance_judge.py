@@ -39,6 +39,11 @@ class RelevanceJudge:
         """Give what the model puts out before it is made a chance or a grade."""
         return "log of the class's chance" if self.saved.scale.kind == CLASSES else "logit"
 
+    @property
+    def most_tokens(self) -> int:
+        """Give how many tokens of a pair are read."""
+        return self.saved.max_tokens
+
     def choose(self, query: str, product: str) -> PairScore:
         """Explain the one output; of classes, that of the class which the model takes."""
         output_1C = self.model.score_pairs([query], [product])

@@ -34,6 +34,11 @@ class SimilarityJudge:
         """Give what scores are."""
         return "cosine"
 
+    @property
+    def most_tokens(self) -> int:
+        """Give how many tokens of a text are read."""
+        return self.encoder.max_tokens
+
     def choose(self, query: str, product: str) -> PairScore:
         """Explain the cosine; what BM25 adds to a list needs no explaining, it counts shared words."""
         told = f"cosine {self._cosines([query], [product])[0]:.3f}"

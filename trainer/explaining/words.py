@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,12 @@ def find_words(query: str, product: str) -> tuple[Word, ...]:
         for found in WORD.finditer(text)
         if any(character.isalnum() for character in found.group())
     )
+
+
+def first_words(text: str, most: int) -> str:
+    """Give a text up to so many words, marks that stand by themselves among them."""
+    behind = next(islice(WORD.finditer(text), most, None), None)
+    return text if behind is None else text[: behind.start()].rstrip()
 
 
 def leave_out(query: str, product: str, words: Collection[Word]) -> tuple[str, str]:
