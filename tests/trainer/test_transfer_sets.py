@@ -1,11 +1,13 @@
 """Sets of rows, draws that nest, and what of one set's test another set's train rows tell."""
 
 import dataclasses
+from itertools import product
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mlflow.utils.validation import MAX_ENTITY_KEY_LENGTH, _validate_metric_name
 
 from tests.trainer.queries import make_bert, make_rows, write_job, write_rows
 from trainer.data.snapshot import ASK, LEARN, TARGET
@@ -13,6 +15,7 @@ from trainer.data.splits import Part
 from trainer.errors import DataError, JobError
 from trainer.jobs.adaptation import AdaptJob
 from trainer.jobs.file import load_job, load_sets
+from trainer.results.logged_metrics import cell_name
 from trainer.transfer.drawing import draw_whole
 from trainer.transfer.fitting import fit_cell, open_fit, score_cell
 from trainer.transfer.leaks import LATER, find_cross_leaks, judge_cross_leaks, left_out
@@ -219,6 +222,30 @@ def test_a_value_that_is_called_as_a_start_is_not_dropped_in_silence(tmp_path, b
     ]
     with pytest.raises(DataError, match="its value 'plain' is what a start without a source is called"):
         planned(job_of(tmp_path, rows, bert, 'by = "room"'), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("A", "A.B", "B.C", "C"), "'A' on 'B.C' and 'A.B' on 'C' are both 'A.B.C' in MLflow: names without points"),
+        (("\N{RED APPLE}", "\N{BANANA}", "A", "B"), "the sets .* and .* have one name in MLflow: name others"),
+        (("A.B", "..", "E" * 300, "E" * 301), None),
+    ],
+)
+def test_names_that_give_two_cells_one_metric_are_refused(tmp_path, bert, names, said):
+    rows = [dataclasses.replace(row, room=names[place // 7 % 4]) for place, row in enumerate(make_rows(by_colour=True))]
+    rows = [dataclasses.replace(row, part=("train", "test")[place % 2]) for place, row in enumerate(rows)]
+    job = job_of(tmp_path, rows, bert, 'by = "room"\nlargest = 4')
+    if said is not None:
+        with pytest.raises(DataError, match=said):
+            open_sets(job, {})
+        return
+    assert set(open_sets(job, {}).sources) == set(names)
+    assert cell_name(names[2], names[3]) != cell_name(names[3], names[2])
+    for one, other in product(names, names):
+        for name in (f"high/gain/{cell_name(one, other)}.1000", f"{cell_name(one, other)}.0"):
+            _validate_metric_name(name)
+            assert len(name) <= MAX_ENTITY_KEY_LENGTH
 
 
 def test_valid_rows_settle_only_where_what_was_drawn_comes_to_twenty(tmp_path, bert):

@@ -67,7 +67,7 @@ class RelevanceSettings:
 
 
 def choose_scale(
-    label_N: Floats, all_N: Floats, names: tuple[str, ...], target: str, relevant: float | None, where: Path
+    label_N: Floats, all_N: Floats, names: tuple[str, ...], target: str, relevant: float | None, where: Path | str
 ) -> LabelScale:
     """Tell the kind from the labels unless the job says; raise DataError for train labels that teach nothing.
 

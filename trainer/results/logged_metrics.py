@@ -1,6 +1,8 @@
 """The numbers that MLflow is told of a run: metrics, their intervals, the scorers beside, the slices."""
 
+import re
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from trainer.measures.bootstrap import Intervals
@@ -8,6 +10,9 @@ from trainer.measures.per_example import aggregate_slices
 
 if TYPE_CHECKING:
     from trainer.task import Outcome
+
+POINTS = re.compile(r"^\.+")
+LONGEST = 100  # characters: two such names, and what stands around them, are within MLflow's 250
 
 
 def all_metrics(outcome: "Outcome", intervals: Intervals, shown: Mapping[str, Sequence[str]]) -> dict[str, float]:
@@ -28,6 +33,13 @@ def all_metrics(outcome: "Outcome", intervals: Intervals, shown: Mapping[str, Se
     return metrics
 
 
+def cell_name(source: str, target: str) -> str:
+    """Give what the metrics of one set, learnt or not, on another begin with."""
+    return f"{legal_name(source)}.{legal_name(target)}"
+
+
 def legal_name(value: str) -> str:
-    """Keep what MLflow allows in the name of a metric."""
-    return "".join(letter if letter.isalnum() or letter in "_-. " else "_" for letter in value) or "none"
+    """Keep what MLflow allows in the name of a metric, of which this is a part: of a long one its beginning."""
+    name = "".join(letter if letter.isalnum() or letter in "_-. " else "_" for letter in value) or "none"
+    name = POINTS.sub(lambda found: "_" * len(found[0]), name)  # such as stand for a folder
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 9]}_{sha256(value.encode()).hexdigest()[:8]}"

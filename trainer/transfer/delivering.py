@@ -11,7 +11,7 @@ from trainer.data.snapshot import partial_folder
 from trainer.errors import Stopped, TrackingError
 from trainer.jobs.schema import AnyJob
 from trainer.measures.bootstrap import Interval
-from trainer.results.logged_metrics import legal_name
+from trainer.results.logged_metrics import cell_name
 from trainer.results.pending_upload import Upload, keep_upload
 from trainer.results.result_files import RESULT, Result, write_json, write_result
 from trainer.stopping import unstoppable
@@ -92,7 +92,7 @@ def _send(job: AnyJob, result: Result, logged: Mapping[str, float], parent: Reco
 def metric_name(entry: MatrixEntry) -> str:
     """Give the name of an entry among the parent's metrics: SOURCE.TARGET.shots."""
     shots = "all" if entry.shots is None else str(entry.shots)
-    return ".".join((legal_name(entry.source), legal_name(entry.target), shots))
+    return f"{cell_name(entry.source, entry.target)}.{shots}"
 
 
 def numbers_of(matrix: TransferMatrix) -> dict[str, tuple[float, list[float] | None]]:
@@ -108,7 +108,7 @@ def numbers_of(matrix: TransferMatrix) -> dict[str, tuple[float, list[float] | N
             found[f"gain/{name}"] = entry.gain, _span(entry.gain_interval)
     for one in matrix.worths:
         rows, low, high = (min(end, one.worth.most) for end in (one.worth.rows, one.worth.low, one.worth.high))
-        found[f"worth/{legal_name(one.source)}.{legal_name(one.target)}"] = rows, [low, high]
+        found[f"worth/{cell_name(one.source, one.target)}"] = rows, [low, high]
     return found
 
 

@@ -192,4 +192,5 @@ def check_scales(sets: TransferSets) -> None:
         if isinstance(one, JudgedSet) and isinstance(one.job, RelevanceJob):
             pairs, job = one.pairs, one.job
             known = pairs.label[pairs.rows(Part.TRAIN)]
-            choose_scale(known, pairs.label, pairs.classes, job.target, job.relevant, job.data.path)
+            where = f"{job.data.path}: set {one.name!r}"
+            choose_scale(known, pairs.label, pairs.classes, job.target, job.relevant, where)

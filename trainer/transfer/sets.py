@@ -1,7 +1,8 @@
 """From a job to the sets it is about: the values of a column, or tables of their own; what cannot be carried over."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from trainer.errors import DataError, JobError
 from trainer.jobs.data import HistoriesData, InteractionsData
 from trainer.jobs.schema import AnyJob, DataJob, NextItemJob, RelevanceJob
 from trainer.jobs.transfer import ALONE, TransferJob
-from trainer.results.logged_metrics import legal_name
+from trainer.results.logged_metrics import cell_name, legal_name
 from trainer.search.trials import on_valid
 from trainer.transfer.judged_set import JudgedSet, as_if_untested, only_rows, with_ends
 from trainer.transfer.trip_set import TripSet, only_group
@@ -50,16 +51,22 @@ def open_sets(job: AnyJob, others: Mapping[str, AnyJob]) -> TransferSets:
                 raise DataError(f"transfer.{key}: {name!r} has no train rows")
             if not _tested(chosen[name]):
                 raise DataError(f"transfer.{key}: {name!r} has no {settings.judged_on} rows")
-    _check_names(chosen)
+    _check_names(sources, targets)
     return TransferSets(chosen, sources, targets)
 
 
-def _check_names(chosen: Iterable[str]) -> None:
-    """Raise DataError for two names that MLflow cannot tell apart."""
+def _check_names(sources: Sequence[str], targets: Sequence[str]) -> None:
+    """Raise DataError for what MLflow cannot tell apart: two sets, or two cells."""
     seen: dict[str, str] = {}
-    for name in chosen:
+    for name in (*sources, *targets):
         if (other := seen.setdefault(legal_name(name), name)) != name:
             raise DataError(f"transfer: the sets {other!r} and {name!r} have one name in MLflow: name others")
+    cells: dict[str, tuple[str, str]] = {}
+    for cell in product((*sources, *ALONE), targets):
+        metric = cell_name(*cell)
+        if (before := cells.setdefault(metric, cell)) != cell:
+            told = " and ".join(f"{source!r} on {target!r}" for source, target in (before, cell))
+            raise DataError(f"transfer: {told} are both {metric!r} in MLflow: names without points are right")
 
 
 def _read(name: str, job: AnyJob) -> TransferSet:
