@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainer.data.batches import Batch
-from trainer.data.product_pictures import PicturesOfProducts, read_pictures
+from trainer.data.product_pictures import PicturesOfProducts, have_pictures, read_pictures
 from trainer.data.tables import read_batches
 from trainer.errors import DataError
 
@@ -29,6 +29,20 @@ def noted(reading: Callable[[], Iterator[Batch]]) -> PicturesOfProducts:
         pictures.note(batch, "image", range(before, before + batch.rows), reading)
         before += batch.rows
     return pictures
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary_view(), pa.binary(1)])
+def test_bytes_are_pictures_in_each_way_that_arrow_has(kind):
+    there = have_pictures(Batch(Path("t.parquet"), 1, {"image": pa.array([b"1", None], kind)}, 2), "image")
+    assert there.tolist() == [True, False]
+    pictures = noted(lambda: iter([Batch(Path("t.parquet"), 1, {"image": pa.array([b"1"], kind)}, 1)]))
+    assert [one.path for one in pictures.sources.values()] == [None]
+
+
+@pytest.mark.parametrize("values", [[{"path": 3}], [{"path": ["a"]}], [{"bytes": {"a": 1}}], [{"url": "a"}]])
+def test_records_of_something_else_are_no_pictures(values):
+    with pytest.raises(DataError, match=r"column 'image' is struct.*: pictures are paths, bytes, or records of these"):
+        have_pictures(Batch(Path("t.parquet"), 1, {"image": pa.array(values)}, 1), "image")
 
 
 def test_two_ways_to_write_a_path_are_one_picture():

@@ -1,5 +1,10 @@
 """Ids, numbers, labels and missing words as files have them; joins, behaviours, repeats."""
 
+from decimal import Decimal
+from uuid import UUID
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
@@ -25,6 +30,29 @@ def column(tmp_path, *values, **keys) -> Batch:
     (tmp_path / "t.csv").write_text("a,b\n" + "".join(f'"{value}",x\n' for value in values))
     (batch,) = read_batches(TableFile(path=tmp_path / "t.csv", **keys), ["a"])
     return batch
+
+
+@pytest.mark.parametrize(
+    ("values", "read"),
+    [
+        (pa.array([UUID(int=7).bytes, None], pa.uuid()), ["00000000-0000-0000-0000-000000000007", None]),
+        (pa.array([3.0, None], pa.float16()), ["3", None]),
+        (pa.array([Decimal("17850.00"), None]), ["17850", None]),
+        (pa.array(["a", None], pa.large_string()).dictionary_encode(), ["a", None]),
+        (pa.array([b"a", None], pa.binary(1)), "column 'a' is fixed_size_binary.1., not text"),
+        (pa.array([b"a", None], pa.binary_view()), "column 'a' is binary_view, not text"),
+        (pa.array([["a"], None], pa.list_view(pa.string())), "column 'a' is list_view.*, not text"),
+    ],
+    ids=lambda value: str(value.type) if isinstance(value, pa.Array) else "",
+)
+def test_a_column_of_any_kind_is_read_or_told(tmp_path, values, read):
+    pq.write_table(pa.table({"a": values}), tmp_path / "t.parquet")
+    (batch,) = read_batches(tmp_path / "t.parquet", ["a"])
+    if isinstance(read, list):
+        assert ids_of(batch, "a").to_pylist() == read
+        return
+    with pytest.raises(DataError, match=read):
+        ids_of(batch, "a")
 
 
 @pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".parquet"])

@@ -32,10 +32,10 @@ def strings_of(batch: Batch, name: str) -> Any:
     if pa.types.is_list(kind):
         place = int(np.argmax(column.is_valid().to_numpy(zero_copy_only=False)))
         raise DataError(odd_row(batch, name, place, column[place].as_py(), "one value"))
-    if pa.types.is_binary(kind) or pa.types.is_nested(kind) or pa.types.is_large_binary(kind):
+    if is_bytes(kind) or pa.types.is_nested(kind):
         raise DataError(f"{batch.path}: column '{name}' is {kind}, not text")
     if pa.types.is_floating(kind):
-        column = _whole_numbers(column)
+        column = _whole_numbers(column.cast(pa.float32()) if pa.types.is_float16(kind) else column)
     text = column.cast(pa.string()) if not pa.types.is_string(column.type) else column
     text = pc.utf8_trim_whitespace(text)
     return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
@@ -71,7 +71,21 @@ def labels_of(batch: Batch, name: str) -> Any:
 
 
 def decoded(column: Any) -> Any:
-    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+    """Give a column as what it holds, however it is packed; a UUID as people write it."""
+    kind = column.type
+    if isinstance(kind, pa.BaseExtensionType):
+        if kind.extension_name == "arrow.uuid":
+            return pa.array([None if one is None else str(one) for one in column.to_pylist()], pa.string())
+        return column.storage
+    return column.cast(kind.value_type) if pa.types.is_dictionary(kind) else column
+
+
+def is_bytes(kind: Any) -> bool:
+    """Say whether a column holds bytes, in any of the ways that Arrow has."""
+    of = pa.types
+    return bool(
+        of.is_binary(kind) or of.is_large_binary(kind) or of.is_binary_view(kind) or of.is_fixed_size_binary(kind)
+    )
 
 
 def odd_row(batch: Batch, name: str, place: int, value: object, right: str) -> str:

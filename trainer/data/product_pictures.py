@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainer.data.batches import Batch
-from trainer.data.columns import decoded, texts_of
+from trainer.data.columns import decoded, is_bytes, texts_of
 from trainer.errors import DataError
 
 Mask = npt.NDArray[np.bool_]
@@ -115,13 +115,19 @@ def _values(batch: Batch, name: str) -> list[str | bytes | None]:
     column: Any = decoded(batch.columns[name])
     kind = column.type
     if pa.types.is_struct(kind):
-        parts = {one.name: pc.struct_field(column, one.name).to_pylist() for one in kind if one.name in WITHIN}
-        if not parts:
+        known = [one for one in kind if one.name in WITHIN]
+        parts = {one.name: pc.struct_field(column, one.name).to_pylist() for one in known}
+        if not parts or not all(is_bytes(one.type) or _is_text(one.type) for one in known):
             raise DataError(f"{batch.path}: column '{name}' is {kind}: pictures are paths, bytes, or records of these")
         nothing = [None] * batch.rows
         return [content or path for content, path in zip(*(parts.get(one, nothing) for one in WITHIN), strict=True)]
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+    if is_bytes(kind):
         found: list[str | bytes | None] = column.to_pylist()
         return found
     paths: list[str | bytes | None] = texts_of(batch, name).to_pylist()
     return paths
+
+
+def _is_text(kind: Any) -> bool:
+    of = pa.types
+    return bool(of.is_string(kind) or of.is_large_string(kind) or of.is_string_view(kind) or of.is_null(kind))
