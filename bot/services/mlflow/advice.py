@@ -10,7 +10,7 @@ _WHO = f"it asks who we are: set {_USER} and {_PASSWORD}, or {_TOKEN}"
 _NOT_TAKEN = "it does not take {given}: check {where}, and that no proxy before it takes them out of what is asked"
 _NOT_MLFLOW = "what answers there is not MLflow: is the address right, or a login page before it?"
 _BELOW = (
-    "; an older MLflow that was started with --static-prefix has its pages below {path} and answers programs without "
+    " An older MLflow that was started with --static-prefix has its pages below {path} and answers programs without "
     "it: name {bare} in mlflow.tracking_uri, and the address with {path} in mlflow.ui_url"
 )
 _STATUS = re.compile(r"\berror code (\d{3})\b")
