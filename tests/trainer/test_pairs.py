@@ -117,6 +117,13 @@ def test_pairs_have_one_hash_whatever_their_format(tmp_path):
     assert len(hashes) == 1
 
 
+@pytest.mark.parametrize("more", [{}, {"grades": {"good": float("inf"), "bad": 0.0}}])
+def test_a_grade_that_cannot_be_squared_is_refused_by_its_row(tmp_path, more):
+    labels = ["bad", "bad", "good", "bad", "bad", "bad"] if more else ["1", "2", "1e200", "1", "2", "1"]
+    with pytest.raises(DataError, match=rf"row 3 has '{labels[2]}': a grade between -1e\+15 and 1e\+15 is right"):
+        pairs(tmp_path, JUDGED | {"grade": labels}, **more)
+
+
 def test_slices_go_with_their_rows(tmp_path):
     found = pairs(tmp_path, JUDGED | {"room": ["a", "b", "c", None, "e", "f"]}, columns={"slices": ["room"]})
     assert found.slices == {"room": ("a", "b", "c", "", "e", "f")}

@@ -10,7 +10,7 @@ import pytest
 
 from tests.trainer.fitting import fit
 from trainer.data.partial_folders import filled_folder
-from trainer.data.snapshot import partial_folder
+from trainer.data.snapshot import check_unused, partial_folder
 from trainer.errors import DataError
 from trainer.jobs.schema import ModelJob
 from trainer.models.source import find_source
@@ -89,6 +89,12 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="run: cannot be made"), filled_folder(tmp_path / "file" / "run"):
         pass
+
+
+def test_a_link_that_leads_nowhere_is_no_free_place(tmp_path):
+    (tmp_path / "run").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="run: exists already"):
+        check_unused(tmp_path / "run")
 
 
 def test_the_next_fit_removes_what_a_killed_one_left(tracked):

@@ -223,3 +223,9 @@ def test_households_scored_a_few_at_a_time_have_the_metrics_of_all_at_once(monke
     assert whole
     monkeypatch.setattr(next_item_ranking, "SCORES_AT_A_TIME", 2 * len(WORDS))
     assert told_of_next_item(rows, names) == pytest.approx(whole, abs=1e-9)
+
+
+def test_a_cut_behind_the_end_of_every_list_costs_nothing():
+    ranked = RankedList(np.array([3.0, 2.0]), np.array([0.0, 1.0]), np.ones(1))
+    found = rank_metrics([ranked], ndcg=(2, 2**31 - 1), least=1.0, depth=None)
+    assert found["ndcg_at_2"] == found[f"ndcg_at_{2**31 - 1}"]

@@ -28,6 +28,7 @@ Floats = npt.NDArray[np.float64]
 
 NO_QUERY, NO_PRODUCT, NO_LABEL = "no query", "no product", "no label"
 WITH_PICTURES = 1024  # rows at a time: of bytes as large as pictures
+LARGEST_GRADE = 1e15  # up to here whole numbers keep their digits
 IMPOSSIBLE, DUPLICATE, NO_TIME_GIVEN = "impossible label", "the same row again", "no time"
 
 
@@ -187,17 +188,27 @@ def read_labels(job: PairsData, rows: PairRows, kept: Ints) -> tuple[Floats, tup
     """
     known = [rows.label[row] or "" for row in kept]
     if job.grades is not None:
-        return _graded(job, rows, kept, known), ()
+        return _within(job, rows, kept, _graded(job, rows, kept, known)), ()
     words = [row for row, label in zip(kept.tolist(), known, strict=True) if not looks_numeric(label)]
     if not words:
         values = _numbers(job, rows, known)
-        return np.array([values[label] for label in known]), ()
+        return _within(job, rows, kept, np.array([values[label] for label in known])), ()
     if len(words) < len(known) / 2:
         where = rows.where(words[0], job.columns.label)
         raise DataError(f"{where} has {rows.label[words[0]]!r} among numbers: a label is either")
     classes = tuple(sorted(set(known)))
     place = {name: float(number) for number, name in enumerate(classes)}
     return np.array([place[label] for label in known]), classes
+
+
+def _within(job: PairsData, rows: PairRows, kept: Ints, label: Floats) -> Floats:
+    """Give grades; raise DataError for one whose square, and its share of a sum, no number could hold."""
+    for row in kept[~(np.abs(label) <= LARGEST_GRADE)][:1].tolist():
+        where = rows.where(row, job.columns.label)
+        raise DataError(
+            f"{where} has {rows.label[row]!r}: a grade between {-LARGEST_GRADE:g} and {LARGEST_GRADE:g} is right"
+        )
+    return label
 
 
 def _graded(job: PairsData, rows: PairRows, kept: Ints, labels: Sequence[str]) -> Floats:

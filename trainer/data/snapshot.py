@@ -1,6 +1,7 @@
 """A snapshot: a folder with a catalogue and what was bought when, ready for training."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -107,7 +108,7 @@ def content_hash(catalogue: Catalogue, purchases: Purchases, test_from: str) -> 
 
 def check_unused(target: Path) -> None:
     """Raise DataError where something would be written over, or nothing can be: said before the work, not after it."""
-    if target.exists():
+    if os.path.lexists(target):  # a link that leads nowhere is no place for a folder either
         raise DataError(f"{target}: exists already; name a new folder or remove it first")
     check_makeable(target)
 

@@ -12,7 +12,7 @@ from trainer.jobs.data import HistoriesData, InteractionsData, PairsData
 from trainer.jobs.fields import Count, FilePath, PackageName, Positive, Section, Share, SomeNames
 from trainer.jobs.images import ImagesJob
 from trainer.jobs.labelling import LabelJob
-from trainer.jobs.registry_names import check_alias, check_registered
+from trainer.jobs.registry_names import check_alias, check_keys, check_registered
 from trainer.jobs.running import CheckpointJob, DeviceJob, ExplainJob
 from trainer.jobs.training import RelevanceTrainJob, RetrievalTrainJob, TrainJob
 from trainer.jobs.transfer import TransferJob
@@ -90,14 +90,14 @@ class RetrievalModelJob(ModelJob):
 
 class TrackingJob(Section):
     uri: TrackingUri
-    experiment: Annotated[str, Field(min_length=1)]
+    experiment: Annotated[str, Field(min_length=1, max_length=500)]
     artifacts: FilePath | None = None  # where a new experiment keeps its artifacts
     registered: Annotated[str, AfterValidator(check_registered)] | None = None  # under which a fit registers its model
     alias: Annotated[str, AfterValidator(check_alias)] | None = None  # moved to the version that a fit registers
     run_name: str | None = None
     fire_id: str | None = None
-    tags: dict[str, str] = Field(default_factory=dict)
-    params: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    tags: Annotated[dict[str, str], AfterValidator(check_keys)] = Field(default_factory=dict)
+    params: Annotated[dict[str, str | int | float | bool], AfterValidator(check_keys)] = Field(default_factory=dict)
 
 
 class ScoreJob(Section):

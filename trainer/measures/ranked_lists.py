@@ -62,6 +62,7 @@ def group_ties(ranked: RankedList, least: float) -> TiedGroups:
 
 
 def _ndcg(groups: TiedGroups, ranked: RankedList, k: int) -> float:
+    k = min(k, max(len(ranked.scores_L), len(ranked.judged)))  # there is nothing behind, however many are asked for
     # discount_K[n] is what the first n places are worth together.
     discount_K = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, k + 2)))])
     ideal = np.sort(ranked.judged)[::-1][:k]

@@ -1,5 +1,6 @@
 """Where a job writes: beside its output, until there is something that must not be lost."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -44,7 +45,7 @@ class OutputFolder:
             if self.kept:
                 return
             wanted = self.target
-            self.target = next(place for place in _places(wanted) if not place.exists())
+            self.target = next(place for place in _places(wanted) if not os.path.lexists(place))
             self.path.rename(self.target)
             self.path = self.target
             if self.target != wanted:

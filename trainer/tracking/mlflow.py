@@ -79,11 +79,7 @@ class Recorder:
                     say(f"trainer: MLflow was not told which data the run used: {_first_line(error)}")
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        from mlflow.entities import Metric
-
-        now = int(time() * 1000)
-        with _translated():
-            self.client.log_batch(self.run_id, [Metric(key, value, now, step) for key, value in metrics.items()])
+        self.log_steps([(step, metrics)])
 
     def log_steps(self, told: Sequence[tuple[int, Mapping[str, float]]]) -> None:
         """Tell the values of many steps at once."""
