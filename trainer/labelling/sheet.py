@@ -29,7 +29,7 @@ WORDS = {
         "download": "Download CSV",
         "copy": "Copy",
         "clear": "Clear all",
-        "keys": "Keys: a number answers and goes on; j and k, or arrows, move; 0 clears one answer."
+        "keys": "Keys: a number answers and goes on; j and k, or arrows, move; Backspace clears one answer."
         " What you are not sure of may stay empty. Answers stay in this browser until you clear them.",
         "numbers": "What you are not sure of may stay empty. Answers stay in this browser until you clear them.",
         "between": "A number:",
@@ -46,7 +46,7 @@ WORDS = {
         "download": "下载 CSV",
         "copy": "复制",
         "clear": "全部清空",
-        "keys": "按键：数字作答并跳到下一条；j、k 或方向键移动；0 清除当前答案。"
+        "keys": "按键：数字作答并跳到下一条；j、k 或方向键移动；退格键清除当前答案。"
         "不确定的可以留空。答案保存在本浏览器中，直到你清空。",
         "numbers": "不确定的可以留空。答案保存在本浏览器中，直到你清空。",
         "between": "填一个数：",
