@@ -68,6 +68,7 @@ def test_answers_given_by_keys_outlive_a_reload_and_are_downloaded(tmp_path, lan
         page.click("h1")
         for key in ("3", "j", "1"):
             page.keyboard.press(key)
+        page.wait_for_timeout(500)  # a browser's other process keeps what a page stores, a little later
         page.reload()
         assert page.inner_text("#count") == "2 / 3"
         with page.expect_download() as download:
