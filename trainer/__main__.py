@@ -19,6 +19,7 @@ from trainer.cli.labelling import label
 from trainer.cli.launchers import check_alone
 from trainer.cli.results import compare, recommend, upload
 from trainer.cli.search import search
+from trainer.cli.standard_streams import hold_standard_streams
 from trainer.cli.transfer import transfer
 from trainer.errors import InputError, Stopped, TrainerError
 from trainer.stopping import stoppable
@@ -51,6 +52,7 @@ app.add_typer(images, name="images")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and give its exit code; what goes wrong is one sentence on standard error."""
+    hold_standard_streams()
     try:
         with stoppable():
             app(arguments, prog_name="python -m trainer")

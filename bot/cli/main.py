@@ -33,6 +33,7 @@ from bot.cli import (
 )
 from bot.cli.opening import at_the_end
 from bot.errors import ConfigError, HeraldError
+from bot.runtime.standard_streams import hold_standard_streams
 
 _SELDOM = 200_000  # objects made between two looks for garbage: nearly all that a command imports and reads stays
 
@@ -68,6 +69,7 @@ app.add_typer(triage.app, name="triage")
 
 def main() -> None:
     """Run a command; what goes wrong is one sentence on standard error and a non-zero exit code: 2 of bad input."""
+    hold_standard_streams()
     gc.set_threshold(_SELDOM)
     _leave_out_others(sys.argv[1:])
     try:
