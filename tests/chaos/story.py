@@ -127,9 +127,17 @@ def now() -> datetime:
 
 @dataclass
 class Clock:
-    """The time of day, except that waiting is quick."""
+    """The time of day, except that waiting is quick; who comes after a kill finds it no earlier than it was.
 
+    Else what the dead had claimed would be theirs for as long as they had waited, which on a busy machine is minutes.
+    """
+
+    path: Path
     ahead: timedelta = timedelta(0)
+
+    def __post_init__(self) -> None:
+        if self.path.exists():
+            self.ahead = timedelta(seconds=float(self.path.read_text()))
 
     def __call__(self) -> datetime:
         return now() + self.ahead
@@ -137,6 +145,7 @@ class Clock:
     def pause(self, seconds: float) -> None:
         time.sleep(0.005)
         self.ahead += timedelta(seconds=seconds)
+        self.path.write_text(str(self.ahead.total_seconds()))
 
 
 def configuration() -> Config:
@@ -188,7 +197,7 @@ def services_in(folder: Path, step: Callable[[str], None]) -> Services:
 
 
 def make(folder: Path, steps: Steps) -> Herald:
-    clock = Clock()
+    clock = Clock(folder / "ahead")
     around = Surroundings(clock=clock, pause=clock.pause, on_step=steps)
     runs_log = LoggedRuns(folder / "runs")
     services = services_in(folder, steps)
