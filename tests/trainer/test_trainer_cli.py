@@ -101,6 +101,13 @@ def test_a_name_that_no_file_can_have_is_bad_input(words, capsys):
     assert capsys.readouterr().err.endswith(": is too long for the name of a file\n")
 
 
+def test_a_name_that_leaves_no_room_for_the_folder_beside_it_is_refused_before_the_work(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    assert main(["prepare", "n" * 250, "--raw", "empty"]) == 2
+    assert capsys.readouterr().err.endswith("nn: is too long for the name of a file\n")
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "launcher"),
     [("WORLD_SIZE", "2", "torchrun"), ("LOCAL_RANK", "1", "torchrun"), ("SLURM_STEP_NUM_TASKS", "4", "srun")],

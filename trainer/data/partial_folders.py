@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from errno import ENAMETOOLONG
 from glob import escape
 from pathlib import Path
 from shutil import rmtree
@@ -21,7 +22,7 @@ def filled_folder(target: Path) -> Iterator[Path]:
     What killed writers left beside it is removed first.
     """
     remove_abandoned(target.parent)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    partial = _partial(target)
     descriptor = _make_locked(partial, target)
     try:
         yield partial
@@ -38,12 +39,26 @@ def check_alone(target: Path, own: Path) -> None:
 
 
 def check_makeable(target: Path) -> None:
-    """Raise DataError where nothing of that name can be made."""
+    """Raise DataError where nothing of that name can be made, nor beside it what becomes it."""
+    for path in (target, _partial(target)):
+        _check_length(path, target)
     there = next(path for path in target.absolute().parents if path.exists())
     if not there.is_dir():
         raise DataError(f"{target}: cannot be made: {there} is a file and no folder")
     if not os.access(there, os.W_OK | os.X_OK):
         raise DataError(f"{target}: cannot be made: nobody may write to {there}, or this user may not")
+
+
+def _partial(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{os.getpid()}.partial")
+
+
+def _check_length(path: Path, target: Path) -> None:
+    try:
+        path.lstat()
+    except OSError as error:
+        if error.errno == ENAMETOOLONG:
+            raise DataError(f"{target}: is too long for the name of a file") from None
 
 
 def _is_held(path: Path) -> bool:
