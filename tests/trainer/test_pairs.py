@@ -46,6 +46,14 @@ def test_the_card_counts_what_was_left_out_and_why(tmp_path):
     assert set(card.dropped) == set(card.explained or {})
 
 
+def test_a_row_of_another_slice_is_another_row(tmp_path):
+    table = {name: values * 2 for name, values in JUDGED.items()} | {"market": ["fr"] * 6 + ["de"] * 6}
+    found = pairs(tmp_path, table, columns={"slices": ["market"]})
+    assert found.card.rows_kept == 12
+    assert sorted(set(found.slices["market"])) == ["de", "fr"]
+    assert pairs(tmp_path, table).card.dropped["the same row again"] == 6
+
+
 def test_a_text_may_be_made_of_several_columns(tmp_path):
     found = pairs(tmp_path, columns={"product": ["title", "query"], "query_id": "query", "product_id": "title"})
     assert found.products[found.product_id[0]] == "lamp, red red lamp"

@@ -133,9 +133,10 @@ def choose_rows(job: PairsData, rows: PairRows) -> tuple[Ints, dict[str, int]]:
     rules, kept = job.cleaning, []
     possible = _possible(job, rows)
     duplicates = rules.duplicates if rules.duplicates is not None else _finer_than_hours(job, rows)
-    seen: set[tuple[int, int, str | None, str | None, int]] = set()
+    slices = [*zip(*rows.slices.values(), strict=True)] or [()] * len(rows)
+    seen: set[tuple[int, int, str | None, str | None, int, tuple[str, ...]]] = set()
     for row, (query, product, label) in enumerate(zip(rows.query, rows.product, rows.label, strict=True)):
-        key = (query, product, label, rows.user[row], rows.time[row])
+        key = (query, product, label, rows.user[row], rows.time[row], slices[row])
         if query < 0:
             dropped[NO_QUERY] += 1
         elif product < 0:
@@ -231,5 +232,5 @@ def explain_rules(job: PairsData) -> dict[str, str]:
         NO_LABEL: "the label is empty, NULL, nan or the like",
         IMPOSSIBLE: f"the label is not between {rules.lowest} and {rules.highest}",
         NO_TIME_GIVEN: "the time is empty",
-        DUPLICATE: "query, product, label, user and time equal those of a row before it",
+        DUPLICATE: "query, product, label, user, time and slices equal those of a row before it",
     }

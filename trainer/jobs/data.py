@@ -79,7 +79,7 @@ class ProductsFile(TableFile):
 
 
 class PairCleaning(Section):
-    duplicates: bool | None = None  # the same query, product, label, user and time once more; default: see CleaningJob
+    duplicates: bool | None = None  # the same query, product, label, user, time, slices again; default: see CleaningJob
     lowest: float | None = None  # labels outside are impossible
     highest: float | None = None
 
