@@ -61,6 +61,9 @@ def jobs() -> list[Path]:
 
 def sbatch(given: dict[str, str]) -> int:
     script = sys.stdin.read()
+    if not script.startswith("#!"):  # of a Herald that was killed before it had said what to do
+        said = "is empty!" if not script else "contains only whitespace!" if script.isspace() else None
+        return refuse(f"sbatch: error: {f'Batch script {said}' if said else 'This does not look like a batch script.'}")
     if given.get("partition", "short") not in PARTITIONS:
         print(f"sbatch: error: invalid partition specified: {given['partition']}", file=sys.stderr)
         return refuse("sbatch: error: Batch job submission failed: Invalid partition name specified")

@@ -1,6 +1,8 @@
 """What Slurm says, as it was recorded, and what Herald makes of it; and what it is given."""
 
 import shlex
+import subprocess
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
 
@@ -98,9 +100,21 @@ def test_nothing_of_the_environment_stands_in_the_options():
 def test_the_script_sets_the_environment_and_becomes_the_command():
     lines = batch_script(JOB, SlurmSection()).splitlines()
     assert lines[0] == "#!/bin/sh"
-    assert shlex.split(lines[2]) == ["export", "NOTE=it's $HOME"]
-    assert lines[-2:] == ['cd "$HOME"/. || exit 126', "exec python fit.py 'a b'"]
+    assert shlex.split(lines[3]) == ["export", "NOTE=it's $HOME"]
+    assert lines[-3:-1] == ['cd "$HOME"/. || exit 126', "exec python fit.py 'a b'"]
     assert "cd /srv/jobs || exit 126" in batch_script(JOB, SlurmSection(workdir="/srv/jobs"))
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_a_script_of_which_a_part_arrived_starts_nothing(tmp_path, shell):
+    job = replace(JOB, command=("touch", "started"), environment={"NAME": "a 'quoted'\nvalue"})
+    whole = batch_script(job, SlurmSection(workdir=str(tmp_path))).encode()
+    end = whole.rindex(b"}") + 1
+    for arrived in {*range(len(b"#!/bin/sh\n{"), end, 5), end - 1}:
+        subprocess.run([shell], input=whole[:arrived], capture_output=True, cwd=tmp_path, check=False)
+        assert not (tmp_path / "started").exists()
+    assert subprocess.run([shell], input=whole[:end], cwd=tmp_path, check=False).returncode == 0
+    assert (tmp_path / "started").exists()
 
 
 @pytest.mark.parametrize(

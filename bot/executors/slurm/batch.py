@@ -53,17 +53,22 @@ def log_file(job: Job, section: SlurmSection) -> PurePosixPath | None:
 
 
 def batch_script(job: Job, section: SlurmSection) -> str:
-    """Write the script: it sets the job's environment, goes to its folder and becomes the command."""
+    """Write the script: it sets the job's environment, goes to its folder and becomes the command.
+
+    A shell that was given a part of it, by a connection that broke, finds no end of the group and starts nothing.
+    """
     exports = [f"export {shlex.quote(name)}={shlex.quote(value)}" for name, value in sorted(job.environment.items())]
     start = PurePosixPath(section.workdir) / job.cwd.as_posix()
     folder = shlex.quote(str(start)) if start.is_absolute() else f'"$HOME"/{shlex.quote(str(start))}'
     return "\n".join(
         [
             "#!/bin/sh",
+            "{",
             *exports,
             "export SLURM_EXPORT_ENV=ALL",  # what srun starts within it gets the same
             f"cd {folder} || exit 126",
             f"exec {shlex.join(job.command)}",
+            "}",
             "",
         ]
     )
