@@ -263,8 +263,9 @@ def _in_round(gap: timedelta) -> str:
 
 
 def _runs_a_day(config: Config, pipeline: str, now: datetime) -> float:
-    """Return how often a pipeline is to run by its schedule, else how often it has of late; 0 where neither says."""
-    schedule = config.pipeline[pipeline].schedule
+    """Return how often a pipeline's job runs by its schedule, else how many runs came of late; 0 where neither says."""
+    section = config.pipeline[pipeline]
+    schedule = section.schedule if section.job is not None else None  # one that watches only looks at these times
     timetable = schedule.timetable(config.zone_of(pipeline)) if schedule is not None else None
     if timetable is not None:
         return len(timetable.between(now, now + _LATELY)) / _LATELY.days

@@ -89,11 +89,18 @@ class Clinic:
     [("1d", "quiet", "16 months"), ("6h", "quiet", "4 months"), ("6h", "sensitive", "2 months")],
 )
 def test_it_says_how_often_a_healthy_pipeline_would_get_a_ticket(clinic, every: str, preset: str, gap: str):
-    clinic.raw["pipeline"]["search"] |= {"schedule": {"every": every}, "judge": {"preset": preset}}
+    job = {"command": ["true"]}
+    clinic.raw["pipeline"]["search"] |= {"schedule": {"every": every}, "judge": {"preset": preset}, "job": job}
     clinic.wrong()
     (check,) = clinic.found["judge"]
     assert check.name == "false tickets of search"
     assert f"expect one false ticket in {gap} or more" in check.said
+
+
+def test_how_often_it_looks_is_not_taken_for_how_often_others_run_something(clinic):
+    clinic.raw["pipeline"]["search"] |= {"schedule": {"every": "10s"}}
+    clinic.wrong()
+    assert "judge" not in clinic.found
 
 
 @pytest.fixture(scope="module")
