@@ -40,22 +40,22 @@ class Listed:
 
 @dataclass
 class Folder:
-    """Artifacts as files, as MLflow's client lists and copies them."""
+    """Artifacts as files, as a storage of MLflow's lists and copies them."""
 
     path: Path
     breaks: Exception | None = None  # what a download raises
     sizes: dict[str, int] = field(default_factory=dict)  # as they are listed, where that is not what they are
     downloaded: list[str] = field(default_factory=list)
 
-    def list_artifacts(self, run_id: str) -> list[Listed]:  # noqa: ARG002
+    def list_artifacts(self) -> list[Listed]:
         files = sorted(self.path.iterdir())
         return [Listed(f.name, f.is_dir(), self.sizes.get(f.name, f.stat().st_size)) for f in files]
 
-    def download_artifacts(self, run_id: str, path: str, dst_path: str) -> str:  # noqa: ARG002
+    def download(self, path: str, folder: str) -> Path:
         self.downloaded.append(path)
         if self.breaks is not None:
             raise self.breaks
-        return str(shutil.copy(self.path / path, dst_path))
+        return Path(shutil.copy(self.path / path, folder))
 
 
 def is_there() -> None:
@@ -205,19 +205,12 @@ REFUSED = requests.HTTPError("404 Client Error: NOT FOUND for url: http://x", re
 REFUSED.response.status_code = 404
 BUSY = requests.HTTPError("503 Server Error: SLOW DOWN for url: http://x", response=requests.Response())
 BUSY.response.status_code = 503
-SWITCHED_OFF = requests.HTTPError(  # as an MLflow server answers that was started with --no-serve-artifacts
-    "503 Server Error: SERVICE UNAVAILABLE for url: http://x/api/2.0/mlflow-artifacts/artifacts. Response text: Endpoint: "
-    "/api/2.0/mlflow-artifacts/artifacts disabled due to the mlflow server running with `--no-serve-artifacts`. To enable "
-    "artifacts server functionality, run `mlflow server` with `--serve-artifacts`",
-    response=BUSY.response,
-)
 
 
 @pytest.mark.parametrize(
     "error",
     [
         REFUSED,
-        SWITCHED_OFF,
         ModuleNotFoundError("No module named 'boto3'"),
         FileNotFoundError(2, "No such file or directory"),
         PermissionError(13, "Permission denied"),

@@ -19,6 +19,7 @@ from bot.executors.job_logs import last_lines, log_in
 from bot.executors.local import processes
 from bot.executors.local.executor import _PARTED, LocalExecutor
 from bot.ports import Job, JobState, JobStatus, Submission
+from bot.runtime.own_environment import set_for_herald_alone
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30  # seconds that a busy machine may need
@@ -228,6 +229,18 @@ def test_heralds_secrets_are_not_passed_on_and_what_config_names_is(shell, monke
     assert "s3cret" not in said
     assert {"HERALD_FIRE_ID=f1", "OMP_NUM_THREADS=2", "MLFLOW_TRACKING_TOKEN=for-mlflow"} <= set(said.splitlines())
     assert f"PATH={os.environ['PATH']}" in said
+
+
+def test_a_job_is_as_patient_with_mlflow_as_whoever_started_herald_wants(shell, monkeypatch, executor):
+    for name in ("MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_HTTP_REQUEST_MAX_RETRIES"):
+        monkeypatch.setenv(name, "600")
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT")
+    for name in ("MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_HTTP_REQUEST_MAX_RETRIES"):
+        set_for_herald_alone(name, "2")
+    job = shell("env")
+    wait_for_end(job, executor)
+    said = [line for line in log_in(job.folder).read_text().splitlines() if line.startswith("MLFLOW_HTTP")]
+    assert said == ["MLFLOW_HTTP_REQUEST_MAX_RETRIES=600"]
 
 
 def test_a_job_reads_nothing_from_the_terminal_of_herald(shell, executor):

@@ -28,7 +28,6 @@ def test_a_run_that_is_listed_and_cannot_be_loaded_is_judged_by_its_metrics(benc
 
     monkeypatch.setattr(SqlAlchemyStore, "get_run", hidden)
     bench.cycle()
-    assert [each.detail for each in bench.judged(ids[1]).unread] == ["no such lifecycle stage"]
     assert all(bench.is_judged(run_id) for run_id in ids)
 
 

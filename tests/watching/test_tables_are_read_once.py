@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from mlflow import MlflowClient
 
 from bot.domain.job_protocol import TABLE_FILE
 from bot.domain.runs import Release
+from bot.services.mlflow.artifact_places import RunArtifacts
 from bot.services.mlflow.config import MlflowSection
 from bot.services.mlflow.run_store import MlflowRunStore
 from tests.watching.bench import GOOD, Bench
@@ -23,13 +23,13 @@ from tests.watching.bench import GOOD, Bench
 def asked(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Count what is asked of the artifact store, by run."""
     made: Counter[str] = Counter()
-    for name in ("list_artifacts", "download_artifacts"):
+    for name in ("list_artifacts", "download"):
 
-        def counting(self, run_id, *words, _name=name, _call=getattr(MlflowClient, name)):
-            made[f"{_name} {run_id}"] += 1
-            return _call(self, run_id, *words)
+        def counting(self, *words, _name=name, _call=getattr(RunArtifacts, name)):
+            made[f"{_name} {self.run_id}"] += 1
+            return _call(self, *words)
 
-        monkeypatch.setattr(MlflowClient, name, counting)
+        monkeypatch.setattr(RunArtifacts, name, counting)
     return made
 
 
@@ -53,7 +53,7 @@ def test_the_table_of_a_run_is_fetched_once_however_many_runs_are_held_against_i
         ids += log(bench, tmp_path, 1, with_table=True)
         (judged,) = herald.cycle("quality").run(bench.now()).judged
         assert judged.findings[0].p_rows is not None
-    assert asked == {f"{what} {run_id}": 1 for what in ("list_artifacts", "download_artifacts") for run_id in ids}
+    assert asked == {f"{what} {run_id}": 1 for what in ("list_artifacts", "download") for run_id in ids}
 
 
 def test_a_run_without_a_table_asks_for_no_artifacts_but_its_own(bench, tmp_path, asked):
@@ -75,7 +75,7 @@ def test_no_more_is_kept_than_config_allows_and_what_was_asked_for_longest_ago_g
     asked.clear()
     for run in (first, second, first, third, first, second):
         store.load(run)
-    fetched = {run: asked[f"download_artifacts {run}"] for run in ids}
+    fetched = {run: asked[f"download {run}"] for run in ids}
     assert fetched == {first.run_id: 1, second.run_id: 2, third.run_id: 1}
 
 

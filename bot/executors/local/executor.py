@@ -15,6 +15,7 @@ from bot.errors import JobError
 from bot.executors.job_logs import make_room, part_of
 from bot.executors.local import keeper, processes
 from bot.ports import Job, JobState, JobStatus, LogPart, Submission
+from bot.runtime.own_environment import environment_for_others
 from bot.runtime.private_files import create_file, make_folder
 
 _GRACE_SECONDS = 10.0  # between asking a job to end and ending it
@@ -202,7 +203,8 @@ def _wait_for_end(job: Job) -> None:
 def _environment(job: Job) -> dict[str, str]:
     """Pass on what a program needs to run, MLflow's own settings, and what config names; no secret of Herald's."""
     inherited = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    inherited |= {name: value for name, value in os.environ.items() if name.startswith(("MLFLOW_", "OMP_", "PYTHON"))}
+    given = environment_for_others()
+    inherited |= {name: value for name, value in given.items() if name.startswith(("MLFLOW_", "OMP_", "PYTHON"))}
     if job.cpus is not None:
         inherited["OMP_NUM_THREADS"] = str(min(job.cpus, len(os.sched_getaffinity(0))))
     return {**inherited, **job.environment}

@@ -22,7 +22,6 @@ from bot.services.mlflow.unreadable import UnreadableError
 
 _T = TypeVar("_T")
 _ALL = "artifacts"  # where not even their names can be had
-_SWITCHED_OFF = "disabled due to the mlflow server running with"  # what --no-serve-artifacts answers, with 503
 _AWAY_STATUS = {408, 425, 429, 500, 502, 503, 504}
 # What storage libraries say of a service that does not answer, or answers what is none; each has errors of its own.
 _AWAY_WORDS = re.compile(
@@ -41,15 +40,15 @@ class _Listed(Protocol):
     def file_size(self) -> int | None: ...
 
 
-class ArtifactClient(Protocol):
-    def list_artifacts(self, run_id: str) -> Sequence[Any]: ...
+class Artifacts(Protocol):
+    """What one run keeps."""
 
-    def download_artifacts(self, run_id: str, path: str, dst_path: str) -> str: ...
+    def list_artifacts(self) -> Sequence[Any]: ...
+
+    def download(self, path: str, folder: str) -> Path: ...
 
 
-def fetch(
-    client: ArtifactClient, run: Run, columns: Columns | None, most: int, check_there: Callable[[], None]
-) -> RunResult:
+def fetch(kept: Artifacts, run: Run, columns: Columns | None, most: int, check_there: Callable[[], None]) -> RunResult:
     """Return the run with what its artifacts say, and with what could not be read of them.
 
     A table may have at most so many bytes. *check_there* raises where the run itself cannot be read: then it is not its
@@ -57,8 +56,8 @@ def fetch(
 
     :raises ArtifactsAwayError: where they cannot be had just now.
     """
-    fetched = _Fetch(client, run, check_there)
-    listed = fetched.attempt(_ALL, lambda: {each.path: each for each in client.list_artifacts(run.run_id)}) or {}
+    fetched = _Fetch(kept, run, check_there)
+    listed = fetched.attempt(_ALL, lambda: {each.path: each for each in kept.list_artifacts()}) or {}
     with tempfile.TemporaryDirectory() as folder:
 
         def read_the_card() -> DataCard:
@@ -77,7 +76,7 @@ def fetch(
 
 
 def fetch_texts(
-    client: ArtifactClient,
+    kept: Artifacts,
     run: Run,
     columns: Sequence[str],
     ids: Collection[str],
@@ -90,8 +89,8 @@ def fetch_texts(
 
     :raises ArtifactsAwayError: where they cannot be had just now.
     """
-    fetched = _Fetch(client, run, check_there)
-    listed = fetched.attempt(_ALL, lambda: {each.path: each for each in client.list_artifacts(run.run_id)}) or {}
+    fetched = _Fetch(kept, run, check_there)
+    listed = fetched.attempt(_ALL, lambda: {each.path: each for each in kept.list_artifacts()}) or {}
     if TABLE_FILE not in listed:
         return ExampleTexts({}, tuple(fetched.unread))
     with tempfile.TemporaryDirectory() as folder:
@@ -116,10 +115,10 @@ def fetch_texts(
 class _Fetch:
     """Goes for one artifact after the other, and notes what could not be read."""
 
-    def __init__(self, client: ArtifactClient, run: Run, check_there: Callable[[], None]) -> None:
+    def __init__(self, kept: Artifacts, run: Run, check_there: Callable[[], None]) -> None:
         self.unread: list[Unread] = []
         self._check_there = check_there
-        self._client = client
+        self._kept = kept
         self._run = run
 
     def attempt(self, artifact: str, read: Callable[[], _T]) -> _T | None:
@@ -140,10 +139,7 @@ class _Fetch:
             raise UnreadableError(Trouble.FOLDER, "")
         if listed.file_size is not None and listed.file_size > most:
             raise UnreadableError(Trouble.TOO_LARGE, f"{listed.file_size:,} bytes; at most {most:,} are read{by}")
-        path = Path(self._client.download_artifacts(self._run.run_id, listed.path, folder))
-        if path.is_dir():
-            raise UnreadableError(Trouble.FOLDER, "")
-        return path
+        return self._kept.download(listed.path, folder)
 
     def leave_out(self, artifact: str, words: str) -> None:
         if words:
@@ -165,7 +161,7 @@ def is_away(error: BaseException) -> bool:
     for each in _chain(error):
         response = getattr(each, "response", None)
         if isinstance(each, requests.HTTPError) and response is not None:
-            return response.status_code in _AWAY_STATUS and _SWITCHED_OFF not in str(each)
+            return response.status_code in _AWAY_STATUS
         if isinstance(each, away):
             return True
     return any(_AWAY_WORDS.search(str(each)) for each in _chain(error))

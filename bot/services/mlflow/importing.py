@@ -10,16 +10,17 @@ import threading
 from contextlib import suppress
 from typing import Any
 
+from bot.runtime.own_environment import set_for_herald_alone
 from bot.services.mlflow.opening import is_server
 from bot.services.transport import LimitedAdapter, limited
 
-# MLflow's own defaults wait minutes for a server that is away, and report its use to its makers.
+# MLflow's own defaults wait minutes for a server that is away, which a job that has trained for hours should do.
 _CALMER = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",  # asks before each file whether it may come in parts
 }
 _FOR_ALL = (
     "mlflow.artifacts",
@@ -63,7 +64,8 @@ def load(address: str) -> None:
         return
     with _IMPORTING:
         for name, value in _CALMER.items():
-            os.environ.setdefault(name, value)
+            set_for_herald_alone(name, value)
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # or its use is reported to its makers, by jobs too
         for module in sorted(wanted - _imported):
             with suppress(ModuleNotFoundError):  # another version has not all of them
                 importlib.import_module(module)

@@ -17,6 +17,7 @@ from bot.domain.runs import Run
 from bot.errors import RunStoreError
 from bot.ports import Experiment, FoundRun, HistoryPage, Selection
 from bot.services.mlflow.answers import next_token, run_in
+from bot.services.mlflow.artifact_places import ArtifactPlaces
 from bot.services.mlflow.connection import MlflowConnection
 from bot.services.mlflow.times import MILLISECONDS, ODD_UNITS, SECONDS, span, unit_of
 
@@ -49,6 +50,7 @@ class RunSearch:
 
     mlflow: MlflowConnection
     base: str | None
+    places: ArtifactPlaces
 
     def since(self, experiment: Experiment, since: datetime | None, selection: Selection) -> Iterator[Run]:
         """Yield runs of one experiment that ended since then, oldest first."""
@@ -195,6 +197,7 @@ class RunSearch:
             return [self._met(run) for run in own], next_token(token, page.token)
 
     def _met(self, run: MlflowRun) -> _Met:
+        self.places.note(run.info.run_id, run.info.artifact_uri or "")
         found = FoundRun(run_in(run, self.base), run.info.experiment_id, PARENT_TAG in run.data.tags)
         return _Met(run.info.end_time, run.info.start_time, found)
 

@@ -21,6 +21,7 @@ from bot.errors import NoStoreError
 from bot.ports import ANY_RUN, Experiment, FoundRun, HistoryPage, Selection
 from bot.runtime.shown_addresses import shown
 from bot.services.mlflow.answers import is_active, next_token, run_in
+from bot.services.mlflow.artifact_places import ArtifactPlaces
 from bot.services.mlflow.artifacts import fetch, fetch_texts
 from bot.services.mlflow.config import MlflowSection
 from bot.services.mlflow.connection import MlflowConnection
@@ -54,7 +55,8 @@ class MlflowRunStore:
         self._size = 0  # bytes of the tables among them
         self._loading = threading.Lock()  # pipelines share what was loaded
         self._mlflow = MlflowConnection(config)
-        self._runs = RunSearch(self._mlflow, config.page_base)
+        self._places = ArtifactPlaces(self._mlflow)
+        self._runs = RunSearch(self._mlflow, config.page_base, self._places)
 
     def version(self) -> str:
         with self._mlflow.translated():
@@ -173,10 +175,10 @@ class MlflowRunStore:
                 self._loaded.move_to_end(run.run_id)
                 return replace(self._loaded[run.run_id], run=run)
         with self._mlflow.translated():
-            client = self._mlflow.reader
+            kept = self._places.of(run.run_id)
         with _first_alone():
             result = fetch(
-                client, run, self._columns, self._config.tables.largest, partial(self._check_there, run.run_id)
+                kept, run, self._columns, self._config.tables.largest, partial(self._check_there, run.run_id)
             )
         if run.status is RunStatus.FINISHED and all(each.trouble is not Trouble.NOT_HAD for each in result.unread):
             self._keep(result)
@@ -189,10 +191,10 @@ class MlflowRunStore:
 
     def texts(self, run: Run, columns: Sequence[str], ids: Collection[str]) -> ExampleTexts:
         with self._mlflow.translated():
-            client = self._mlflow.reader
+            kept = self._places.of(run.run_id)
         with _first_alone():
             most, check_there = self._config.tables.largest, partial(self._check_there, run.run_id)
-            return fetch_texts(client, run, columns, ids, most, check_there)
+            return fetch_texts(kept, run, columns, ids, most, check_there)
 
     def _check_there(self, run_id: str) -> None:
         """Raise RunStoreError where MLflow is amiss, rather than what it keeps of one run."""
