@@ -25,17 +25,29 @@ _WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """The runs in a row that leave a metric unjudged, up to the newest."""
+
+    first: JudgedRun
+    is_alike: bool  # all of them for the reason of the newest
+
+
+@dataclass(frozen=True, slots=True)
 class UnjudgedMetric:
     """A metric that the newest runs of a series leave unjudged."""
 
     last: JudgedRun  # the newest run that says anything of metrics
     finding: Finding
-    since: JudgedRun | None  # the first run of those that leave it so; None where no run has ever had it
+    stretch: Stretch | None  # the runs that leave it so; None where no run has ever had it
+
+    @property
+    def since(self) -> JudgedRun | None:
+        return self.stretch.first if self.stretch is not None else None
 
     def __str__(self) -> str:
-        if self.since is None:
+        if self.stretch is None:
             return "no run has ever had it"
-        if self.finding.reason is Reason.ABSURD and self.finding.value is not None and is_infinite(self.finding.value):
+        if self.finding.reason is Reason.ABSURD and _is_infinite(self.finding):
             return "is infinite"
         return _WORDS.get(self.finding.reason, "cannot be judged")
 
@@ -50,24 +62,31 @@ def unjudged_of(tx: Connection, latest: Iterable[JudgedRun]) -> Iterator[Unjudge
     for newest in latest:
         last = _newest_of_metrics(tx, newest)
         for finding in unjudged(last.findings):
-            since = None if finding.is_unheard_of else first_unjudged(tx, last, finding.metric)
-            yield UnjudgedMetric(last, finding, since)
+            stretch = None if finding.is_unheard_of else unjudged_stretch(tx, last, finding)
+            yield UnjudgedMetric(last, finding, stretch)
 
 
-def first_unjudged(tx: Connection, last: JudgedRun, metric: str) -> JudgedRun:
-    """Return the first of the runs up to *last* that leave a metric unjudged; those that failed say nothing of it."""
-    first, limit = last, _LOOKED_BACK
+def unjudged_stretch(tx: Connection, last: JudgedRun, finding: Finding) -> Stretch:
+    """Return the runs up to *last* that leave a finding's metric unjudged; those that failed say nothing of it."""
+    limit = _LOOKED_BACK
     while True:
+        first, is_alike = last, True
         found = runs.recent(tx, last.series, limit, before=last.run.ended)
         for earlier in reversed(found):
             if earlier.outcome is Outcome.FAILED:
                 continue
-            if metric not in {finding.metric for finding in unjudged(earlier.findings)}:
-                return first
+            was = next((each for each in unjudged(earlier.findings) if each.metric == finding.metric), None)
+            if was is None:
+                return Stretch(first, is_alike)
             first = earlier
+            is_alike = is_alike and was.reason is finding.reason and _is_infinite(was) == _is_infinite(finding)
         if len(found) < limit:
-            return first
-        first, limit = last, limit * 10
+            return Stretch(first, is_alike)
+        limit *= 10
+
+
+def _is_infinite(finding: Finding) -> bool:
+    return finding.value is not None and is_infinite(finding.value)
 
 
 def _newest_of_metrics(tx: Connection, newest: JudgedRun) -> JudgedRun:

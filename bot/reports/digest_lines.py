@@ -28,7 +28,7 @@ from bot.domain.rules import Rule
 from bot.domain.views import DigestKind, DigestLine, DigestPart, ExplanationView
 from bot.judging.facts import rules_in_force
 from bot.judging.titles import series_title
-from bot.judging.unjudged_metrics import first_unjudged, unjudged_of
+from bot.judging.unjudged_metrics import unjudged_of, unjudged_stretch
 from bot.judging.views.answer import RuleNaming
 from bot.judging.views.metric_rows import metric_row, spoken_name
 from bot.judging.views.verdict import cluster_of, concerns_whole_runs
@@ -425,16 +425,18 @@ class LineGathering:
         line = replace(line, whole=concerns_whole_runs(section, incident, shown.findings))
         if incident.state is IncidentState.RESOLVED or not told:
             return line
-        since = {finding: first_unjudged(self.tx, shown, finding.metric).run.ended for finding in told}
+        stretches = {finding: unjudged_stretch(self.tx, shown, finding) for finding in told}
+        since = {finding: stretch.first.run.ended for finding, stretch in stretches.items()}
         if line.whole:
             return replace(line, when=self._day(max(since.values())))
         told = sorted(told, key=lambda finding: since[finding])
         first, *rest = told
-        alike = [f for f in rest if f.reason is first.reason and self._day(since[f]) == self._day(since[first])]
+        reasons = {f: f.reason if stretches[f].is_alike else None for f in told}  # None: of several in turn
+        alike = [f for f in rest if reasons[f] is reasons[first] and self._day(since[f]) == self._day(since[first])]
         names = {f: section.metrics[f.metric].name.get(self.locale, f.metric) for f in told}
         return replace(
             line,
-            row=metric_row(first, section.metrics[first.metric], self.locale),
+            row=replace(metric_row(first, section.metrics[first.metric], self.locale), reason=reasons[first]),
             also=tuple(names[f] for f in alike),
             others=tuple(names[f] for f in rest if f not in alike),
             why=section.metrics[first.metric].why.get(self.locale, ""),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -343,6 +344,19 @@ def test_metrics_that_went_for_other_reasons_or_on_other_days_are_told_apart(tow
     tower.log("second", ndcg=0.4, hits=1e70)
     tower.look(herald)
     assert "mrr of Search has been missing since 23 Nov. auc and hits cannot be judged either." in tower.digest(herald)
+
+
+def test_a_metric_that_went_for_several_reasons_in_turn_is_told_by_none_of_them(tower, capsys):
+    herald = tower.herald(metrics=("ndcg", "mrr"))
+    good_runs(tower, herald, ndcg=0.4, mrr=0.5)
+    for name, value in (("first", math.nan), ("second", math.inf)):
+        tower.log(name, ndcg=value, mrr=0.5)
+        tower.look(herald)
+    assert "ndcg of Search has been impossible to judge since 23 Nov." in tower.digest(herald)
+    capsys.readouterr()
+    print_status(overview(herald), as_json=False)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "cannot judge: search: ndcg is infinite in run second, and cannot be judged since run first, 2026-" in said
 
 
 def test_a_name_that_no_run_ever_had_stays_in_the_digest_beside_an_incident_and_a_failure(tower):

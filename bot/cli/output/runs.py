@@ -87,11 +87,15 @@ def print_unjudged(console: Console, name: str, metrics: Iterable[UnjudgedMetric
     for each in metrics:
         series = f" ({each.last.series.series})" if each.last.series.series else ""
         told = f"[yellow]cannot judge:[/] {escape(f'{name}{series}: {each.finding.metric}')}"
-        if each.since is None:
+        if each.stretch is None:
             console.print(f"{told}: {each}")
-        else:
-            since = f"since run {escape(each.since.run.name)}, {when(each.since.run.ended)}"
+            continue
+        first = each.stretch.first.run
+        since = f"since run {escape(first.name)}, {when(first.ended)}"
+        if each.stretch.is_alike:
             console.print(f"{told} {each}, {since}")
+        else:
+            console.print(f"{told} {each} in run {escape(each.last.run.name)}, and cannot be judged {since}")
 
 
 def run_as_json(judged: JudgedRun) -> dict[str, Any]:
