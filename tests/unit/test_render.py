@@ -154,6 +154,15 @@ def test_what_a_run_was_judged_without_is_said_on_its_page(locale: Locale, troub
 
 
 @pytest.mark.parametrize("locale", LOCALES)
+def test_a_run_whose_card_could_not_be_read_is_not_said_to_have_none(locale: Locale):
+    page = replace(samples.run_page(samples.WORDS[locale]), facts=())
+    none = {"en": "came without a data card", "zh": "没有附带数据卡"}[locale]
+    assert none in RENDERERS[locale].render_run_page(page, {}).body
+    unread = (Unread("artifacts", Trouble.NOT_HAD, "the server answers 404"),)
+    assert none not in RENDERERS[locale].render_run_page(replace(page, unread=unread), {}).body
+
+
+@pytest.mark.parametrize("locale", LOCALES)
 def test_a_suspicion_is_not_called_a_regression(locale: Locale):
     words = samples.WORDS[locale]
     view = replace(samples.suspicious_message(words))
