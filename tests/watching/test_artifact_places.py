@@ -100,7 +100,9 @@ def test_a_run_that_no_search_has_told_of_is_asked_for_where_it_keeps_them(track
 def test_a_file_that_a_proxy_does_not_give_just_now_is_waited_for(tracking):
     found = tracking.runs()[0]
     tracking.says[f"{_API}/"] = Response(_BAD_GATEWAY, 502, content_type="text/html")
-    with pytest.raises(ArtifactsAwayError, match=r"data_card\.json cannot be had just now: 502 Server Error"):
+    with pytest.raises(
+        ArtifactsAwayError, match=r"data_card\.json cannot be had just now: the server answers 502 \(BAD GATEWAY\)$"
+    ):
         tracking.store.load(found)
     tracking.says.clear()
     assert tracking.store.load(found).card.numbers == {"rows_in": 7.0}
@@ -111,7 +113,15 @@ def test_a_file_that_is_gone_is_named_in_the_words_of_what_lacks_it(tracking):
     tracking.says[f"{_API}/"] = Response("", 404)
     (unread,) = tracking.store.load(found).unread
     assert unread.trouble is Trouble.NOT_HAD
-    assert unread.detail.startswith("404 Client Error")
+    assert unread.detail == "the server answers 404 (NOT FOUND)"
+
+
+def test_what_mlflow_says_of_a_file_is_said_and_its_address_is_not(tracking):
+    found = tracking.runs()[0]
+    tracking.says[f"{_API}/"] = _json({"error_code": "BAD_REQUEST", "message": "Invalid path"})
+    tracking.says[f"{_API}/"].status_code = 400
+    (unread,) = tracking.store.load(found).unread
+    assert unread.detail == "the server answers 400 (BAD REQUEST): Invalid path"
 
 
 def test_a_server_that_is_told_to_serve_no_artifacts_is_asked_for_those_of_one_run(tracking):

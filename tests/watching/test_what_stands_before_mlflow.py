@@ -57,6 +57,17 @@ def asked(server: HTTPServer, status: int, body: str, address: str = "", kind: s
         (504, _NGINX.format("504 Gateway Time-out"), "answers 504: a proxy is there that waits for MLflow in vain"),
         (429, "Too Many Requests", "answers 429, too many requests: the next look asks again"),
         (500, _LOCKED, "INTERNAL_ERROR: .*database is locked"),
+        (
+            413,
+            _NGINX.format("413 Request Entity Too Large"),
+            "answers 413: a proxy is there that lets nothing so large",
+        ),
+        (
+            524,
+            _NGINX.format("524 A timeout occurred"),
+            r"answers 524 \(A timeout occurred\), which is not MLflow's answer",
+        ),
+        (400, _NGINX.format("400 The plain HTTP request was sent to HTTPS port"), "it speaks TLS: .* begin with https"),
     ],
 )
 def test_an_answer_that_says_not_now_is_not_taken_for_none(httpserver, once, status, body, words):
@@ -71,6 +82,17 @@ def test_repetitions_end_with_what_was_answered(httpserver, once):
     once.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     assert "answers 502" in str(asked(httpserver, 502, _NGINX.format("502 Bad Gateway")))
     assert len(httpserver.log) == 2 + 2  # its version and the experiment, each asked for twice
+
+
+def test_a_log_that_a_proxy_finds_too_large_is_told_as_that(httpserver, once, tmp_path):
+    info = {"run_id": "r1", "experiment_id": "1", "status": "FINISHED", "artifact_uri": "mlflow-artifacts:/1/r1"}
+    httpserver.expect_request("/api/2.0/mlflow/runs/get").respond_with_json({"run": {"info": info, "data": {}}})
+    too_large = _NGINX.format("413 Request Entity Too Large")
+    httpserver.expect_request(re.compile(".*"), method="PUT").respond_with_data(too_large, 413)
+    (tmp_path / "job.log").write_text("line")
+    store = MlflowRunStore(MlflowSection(tracking_uri=httpserver.url_for("").rstrip("/")))
+    with pytest.raises(RunStoreError, match="answers 413: a proxy is there that lets nothing so large through"):
+        store.attach_log("r1", tmp_path / "job.log")
 
 
 def test_a_login_page_that_one_is_led_to_is_told_as_one(httpserver, once):

@@ -13,9 +13,12 @@ _BELOW = (
     " An older MLflow that was started with --static-prefix has its pages below {path} and answers programs without "
     "it: name {bare} in mlflow.tracking_uri, and the address with {path} in mlflow.ui_url"
 )
-_STATUS = re.compile(r"\berror code (\d{3})\b")
+_STATUS = re.compile(r"\berror code (\d{3})\b|\b(\d{3}) (?:Client|Server) Error\b")  # of questions, and of files
+_TITLE = re.compile(r"<title>\s*([^<]{1,80}?)\s*</title>", re.IGNORECASE)
 _UNAUTHENTICATED = 401
 _STATUS_ADVICE = {
+    413: "it answers 413: a proxy is there that lets nothing so large through; raise its limit (nginx: "
+    "client_max_body_size)",
     429: "it answers 429, too many requests: the next look asks again; raise that limit, or look less often",
     502: "it answers 502: a proxy is there that does not reach MLflow; is MLflow running behind it?",
     503: "it answers 503: what is there does not reach MLflow, or is too busy; is MLflow running behind it?",
@@ -25,6 +28,7 @@ _SIGNS = {  # the first that holds
     "UNAUTHENTICATED": _WHO,
     "CERTIFICATE_VERIFY_FAILED": "its certificate is of an authority that is not known here: name the authority's PEM "
     "file in MLFLOW_TRACKING_SERVER_CERT_PATH",
+    "HTTP request was sent to HTTPS port": "it speaks TLS: should the address begin with https://?",
     "WRONG_VERSION_NUMBER": "it does not speak TLS: should the address begin with http://?",
     "ProxyError": "the proxy that HTTP_PROXY or HTTPS_PROXY names does not lead there: check it, or name the machine "
     "in NO_PROXY",
@@ -49,14 +53,25 @@ def advice_on(said: str, address: str) -> str:
         return f"its database is damaged ({torn[0]}), though its version is right: ask its owner to restore it"
     if _STRANGER.search(said) is not None:
         return _NOT_MLFLOW + _about_prefix(address)
-    status = int(found[1]) if (found := _STATUS.search(said)) is not None else 0
+    status = int(found[1] or found[2]) if (found := _STATUS.search(said)) is not None else 0
     advice = _STATUS_ADVICE.get(status) or next((words for sign, words in _SIGNS.items() if sign in said), "")
-    return _about_account(address) if status == _UNAUTHENTICATED or advice == _WHO else advice
+    if status == _UNAUTHENTICATED or advice == _WHO:
+        return _about_account(address)
+    return advice or _about_page(status, said)
 
 
 def is_forbidden(said: str) -> bool:
     """Say whether MLflow itself refuses something to the account that Herald has there."""
     return _FORBIDDEN.search(said) is not None
+
+
+def _about_page(status: int, said: str) -> str:
+    """Say of a page where MLflow answers none what its title says; nothing where it is no page."""
+    title = _TITLE.search(said)
+    if not status or title is None:
+        return ""
+    named = title[1].removeprefix(str(status)).strip(" -:")
+    return f"it answers {status}{f' ({named})' if named else ''}, which is not MLflow's answer: what stands before it?"
 
 
 def _about_prefix(address: str) -> str:

@@ -7,7 +7,7 @@ import re
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from bot.domain.job_protocol import CARD_FILE, EXPLANATIONS_FILE, TABLE_FILE
 from bot.domain.runs import DataCard, ExampleTable, ExampleTexts, ExplainedExample, Run, RunResult, Trouble, Unread
@@ -19,6 +19,9 @@ from bot.services.mlflow.example_texts import read_texts
 from bot.services.mlflow.explanations import MOST_BYTES as EXPLANATIONS_BYTES
 from bot.services.mlflow.explanations import read_explanations
 from bot.services.mlflow.unreadable import UnreadableError
+
+if TYPE_CHECKING:
+    from requests import Response
 
 _T = TypeVar("_T")
 _ALL = "artifacts"  # where not even their names can be had
@@ -129,9 +132,9 @@ class _Fetch:
         except Exception as error:  # every storage has a library of its own, or lacks it
             self._check_there()
             if is_away(error):
-                words = f"run {self._run.run_id}: {artifact} cannot be had just now: {in_short(error)}"
+                words = f"run {self._run.run_id}: {artifact} cannot be had just now: {_in_words(error)}"
                 raise ArtifactsAwayError(words) from error
-            self.unread.append(Unread(artifact, Trouble.NOT_HAD, in_short(error)))
+            self.unread.append(Unread(artifact, Trouble.NOT_HAD, _in_words(error)))
         return None
 
     def download(self, listed: _Listed, most: int, folder: str, by: str = "") -> Path:
@@ -158,13 +161,31 @@ def is_away(error: BaseException) -> bool:
         ConnectionError,
         TimeoutError,
     )
-    for each in _chain(error):
-        response = getattr(each, "response", None)
-        if isinstance(each, requests.HTTPError) and response is not None:
-            return response.status_code in _AWAY_STATUS
-        if isinstance(each, away):
-            return True
+    if (answer := _answer_in(error)) is not None:
+        return answer.status_code in _AWAY_STATUS
+    if any(isinstance(each, away) for each in _chain(error)):
+        return True
     return any(_AWAY_WORDS.search(str(each)) for each in _chain(error))
+
+
+def _in_words(error: BaseException) -> str:
+    """Say what went wrong: of an answer its status and what MLflow says with it, not its address nor a page."""
+    answer = _answer_in(error)
+    if answer is None:
+        return in_short(error)
+    told = f"the server answers {answer.status_code}{f' ({answer.reason})' if answer.reason else ''}"
+    try:
+        said = str(answer.json()["message"])
+    except (ValueError, LookupError, TypeError):
+        return told
+    return f"{told}: {in_short(RuntimeError(said))}"
+
+
+def _answer_in(error: BaseException) -> Response | None:
+    import requests
+
+    found = (each.response for each in _chain(error) if isinstance(each, requests.HTTPError))
+    return next((each for each in found if each is not None), None)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
