@@ -44,7 +44,7 @@ def started():
         process.wait()
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(40, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [3, pytest.param(40, marks=pytest.mark.long)])
 def test_killed_at_any_step_every_fire_has_its_job_once(tmp_path, started, kills):
     chance = random.Random(7)
     for _ in range(kills):
@@ -66,7 +66,7 @@ def test_killed_at_any_step_every_fire_has_its_job_once(tmp_path, started, kills
     assert len({(fire.pipeline, fire.due_at) for fire in found}) == len(found)
     assert {fire.fire_id for fire in found if fire.state is FireState.ENDED} <= set(logged)
     assert all(fire.due_at.timestamp() % 2 == 0 for fire in told["often"])
-    assert len(told["often"]) > 3
+    assert len(told["often"]) > 2
     assert told["later"]
 
 

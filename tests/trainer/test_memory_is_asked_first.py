@@ -147,7 +147,7 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_model_too_large_for_what_a_shell_allows_is_refused_before_it_is_read(place):
     job = judged_job(place, "relevance")
     weights, numbers = place / "bert/model.safetensors", 60_000_000

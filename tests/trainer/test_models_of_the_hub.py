@@ -123,6 +123,7 @@ def desk(tmp_path, mlflow_file, hub) -> Desk:
     return Desk(tmp_path, job, of_folder)
 
 
+@pytest.mark.long
 def test_a_named_model_is_fetched_once_and_learns(desk: Desk, hub: FakeHub):
     hub.asked()
     told = desk.run(

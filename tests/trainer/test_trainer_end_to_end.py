@@ -63,6 +63,7 @@ def only_status(folder: Path) -> str:
     return str(run.info.status)
 
 
+@pytest.mark.long
 def test_minilm_learns_real_baskets_through_the_command_line(place, snapshot):
     shown = finish(trainer("fit", str(EXAMPLE), *overrides(place, snapshot), HERALD_FIRE_ID="fire-1"))
     result = json.loads((place / "run" / "result.json").read_text())
