@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from bot.errors import LeaseLostError
 from bot.store.owners import TakeOver, ran_out
@@ -46,6 +46,13 @@ def renew(tx: Connection, name: str, owner: str, holding: str, until: datetime) 
     return tx.execute(update(leases).where(*mine).values(until=until)).rowcount == 1
 
 
+_HELD = (  # made once: every transaction under a lease asks it
+    select(leases.c.name)
+    .where(*(leases.c[name] == bindparam(name) for name in ("name", "owner", "holding")))
+    .with_for_update(read=True)
+)
+
+
 @dataclass(frozen=True, slots=True)
 class LeaseFence:
     """Lets a transaction write only while a lease is held, and nobody take it before the transaction ends."""
@@ -55,8 +62,7 @@ class LeaseFence:
     holding: str
 
     def check(self, tx: Connection) -> None:
-        mine = leases.c.name == self.name, leases.c.owner == self.owner, leases.c.holding == self.holding
-        if tx.scalar(select(leases.c.name).where(*mine).with_for_update(read=True)) is None:
+        if tx.scalar(_HELD, {"name": self.name, "owner": self.owner, "holding": self.holding}) is None:
             raise LeaseLostError(f"{self.name}: another Herald went on with it, and nothing more is written here")
 
 
