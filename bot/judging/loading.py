@@ -50,14 +50,16 @@ class RunLoader:
         return tries >= most or now - since >= longest
 
     def baseline(
-        self, result: RunResult, accepted: Sequence[JudgedRun], experiment_ids: Sequence[str]
+        self, result: RunResult, accepted: Sequence[JudgedRun], experiment_ids: Sequence[str], *, is_past: bool = False
     ) -> tuple[RunResult, ...]:
         """Load what a run is held against; what was deleted in MLflow is no baseline while it is.
 
-        Their artifacts are read where it brings some to be held against them. Where there is no room for all
+        Of a run of the past nothing is told, and those before it were listed with it: MLflow is not asked whether they
+        are there. Their artifacts are read where it brings some to be held against them. Where there is no room for all
         per-example tables, the newest have it.
         """
-        there = self.context.run_store.present(experiment_ids, [judged.run.run_id for judged in accepted])
+        ids = [judged.run.run_id for judged in accepted]
+        there = frozenset(ids) if is_past else self.context.run_store.present(experiment_ids, ids)
         found: list[RunResult] = []
         room = _BASELINE_BYTES
         for judged in reversed(accepted):

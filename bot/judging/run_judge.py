@@ -63,7 +63,7 @@ class RunJudge:
         loader = RunLoader(self.context)
         result = loader.load(run)
         released = loader.released(run) if age is Age.NEW else None
-        found = loader.baseline(result, chosen.runs, known)
+        found = loader.baseline(result, chosen.runs, known, is_past=age is Age.PAST)
         plain, told = chosen.grounds(result, found, released), chosen.ruled_grounds(result, found, released)
         self.context.on_step("run.loaded")
         if is_late:

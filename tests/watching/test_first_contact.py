@@ -4,6 +4,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 import pytest
+from mlflow import MlflowClient
 from pydantic import SecretStr
 
 from bot.cli.dry_run import run_dry
@@ -112,6 +113,20 @@ def test_reading_the_past_goes_on_where_it_was_killed(bench, step):
     bench.cycle()
     assert all(bench.is_judged(run_id) for run_id in ids)
     assert len(bench.tracker.tickets) == 1
+
+
+def test_a_longer_past_asks_mlflow_for_no_more_runs(bench, monkeypatch):
+    asked: list[str] = []
+    search = MlflowClient.search_runs
+
+    def counting(self, ids, terms="", *words, **named):
+        asked.append(terms)
+        return search(self, ids, terms, *words, **named)
+
+    monkeypatch.setattr(MlflowClient, "search_runs", counting)
+    bench.log_row([GOOD] * 20, bench.now() - timedelta(hours=1))
+    bench.cycle()
+    assert sum("run_id" in terms for terms in asked) <= 1  # which of those that the newest is held against are there
 
 
 def test_each_value_of_a_series_is_judged_by_itself(bench):

@@ -40,6 +40,9 @@ _CHECK_ADDRESS = "Check mlflow.tracking_uri."
 _CHECK_ACCOUNT = "Check mlflow.tracking_uri, and MLflow's own variables for user and token."
 
 
+_Newest = Mapping[Experiment, Sequence[Run]]  # what a pipeline wants, with the runs of each that were started last
+
+
 @dataclass(frozen=True, slots=True)
 class RunsWanted:
     """What a pipeline wants of MLflow."""
@@ -85,24 +88,25 @@ def _remedy_for(error: RunStoreError, address: str) -> str:
 def _check_pipeline(wanted: RunsWanted, address: str, store: RunStore, now: datetime) -> Iterator[Check]:
     try:
         yield _check_schedule(wanted)
-        yield _check_runs(wanted, store, now)
-        yield from _check_metrics(wanted, store)
+        newest = {each: store.newest(each, _NEWEST, wanted.selection) for each in store.experiments(wanted.watched)}
+        yield _check_runs(wanted, newest, store, now)
+        yield from _check_metrics(wanted, newest)
         yield _check_release(wanted.pipeline, wanted.release, store)
-        yield from _check_artifacts(wanted, address, store)
+        yield from _check_artifacts(wanted, address, newest, store)
     except RunStoreError as error:
         yield Check(f"runs of {wanted.pipeline}", ok=False, said=str(error), remedy="Mend what the sentence names.")
 
 
-def _check_runs(wanted: RunsWanted, store: RunStore, now: datetime) -> Check:
+def _check_runs(wanted: RunsWanted, newest: _Newest, store: RunStore, now: datetime) -> Check:
     """Say of a pipeline's experiments whether they are there, and how old their last run is."""
     check = f"runs of {wanted.pipeline}"
-    found = store.experiments(wanted.watched)
-    if not found:
+    if not newest:
         if wanted.has_job:
             return Check(check, ok=True, said=f"{wanted.experiments} is made by the first job")
         remedy = "Check experiment (or watch.experiments), and that the account of MLflow's variables may read it."
         return Check(check, ok=False, said=say_nothing_there(wanted.experiments, store), remedy=remedy)
-    ended = [run for each in found for run in _last_of(each, wanted.selection, store, now - _LONG_AGO)]
+    last_of_each = (_last_of(each, known, wanted.selection, store, now) for each, known in newest.items())
+    ended = [run for some in last_of_each for run in some]
     if not ended:
         return Check(check, ok=True, said=f"{wanted.experiments} has had none for {duration(_LONG_AGO, ENGLISH)}")
     last = max(ended, key=lambda run: run.ended)
@@ -110,10 +114,11 @@ def _check_runs(wanted: RunsWanted, store: RunStore, now: datetime) -> Check:
     return Check(check, ok=True, said=f"the last, {last.name}, ended {ago} ago")
 
 
-def _last_of(experiment: Experiment, selection: Selection, store: RunStore, since: datetime) -> Iterator[Run]:
-    """Yield those that ended last; not all that ended since, which may be thousands."""
-    known = store.newest(experiment, _NEWEST, selection)
-    return store.runs_since(experiment, max([since, *(run.ended for run in known)]), selection)
+def _last_of(
+    experiment: Experiment, known: Sequence[Run], selection: Selection, store: RunStore, now: datetime
+) -> Iterator[Run]:
+    """Yield those that ended last; not all that ended lately, which may be thousands."""
+    return store.runs_since(experiment, max([now - _LONG_AGO, *(run.ended for run in known)]), selection)
 
 
 def _check_schedule(wanted: RunsWanted) -> Check:
@@ -128,29 +133,28 @@ def _check_schedule(wanted: RunsWanted) -> Check:
     )
 
 
-def _check_metrics(wanted: RunsWanted, store: RunStore) -> Iterator[Check]:
+def _check_metrics(wanted: RunsWanted, newest: _Newest) -> Iterator[Check]:
     """Say which configured metrics no recent run has, and what those runs have that is named alike."""
-    name, found = wanted.pipeline, store.experiments(wanted.watched)
-    newest = [run for each in found for run in store.newest(each, _NEWEST, wanted.selection)]
-    there = sorted({metric for run in newest for metric in run.metrics})
+    name, found = wanted.pipeline, [run for some in newest.values() for run in some]
+    there = sorted({metric for run in found for metric in run.metrics})
     for metric, is_optional in wanted.metrics.items():
-        if not newest or metric in there:
+        if not found or metric in there:
             continue
         near = get_close_matches(metric, there, n=1)
         has = f"did you mean {near[0]}?" if near else f"they have {', '.join(there[:_NAMED]) or 'no metric at all'}."
-        said = f"none of the {len(newest)} newest runs has {metric}; {has}"
+        said = f"none of the {len(found)} newest runs has {metric}; {has}"
         key = key_path("pipeline", name, "metrics", metric)
         remedy = f"Correct the name {key}, or set optional = true where only some runs log it."
         yield Check(f"metrics of {name}", ok=is_optional, said=said, remedy="" if is_optional else remedy)
 
 
-def _check_artifacts(wanted: RunsWanted, address: str, store: RunStore) -> Iterator[Check]:
+def _check_artifacts(wanted: RunsWanted, address: str, newest: _Newest, store: RunStore) -> Iterator[Check]:
     """Say which experiments keep their artifacts where they cannot be had from here; one of each place is tried."""
-    places = {_place(each.artifacts): each for each in store.experiments(wanted.watched) if each.artifacts}
+    places = {_place(each.artifacts): each for each in newest if each.artifacts}
     for experiment in list(places.values())[:_NAMED]:
-        newest = store.newest(experiment, 1, wanted.selection)
-        why = next(filter(None, (_why_not_had(store, run) for run in newest)), "")
-        if newest and not why and _is_elsewhere(experiment.artifacts):
+        tried = newest[experiment][:1]
+        why = next(filter(None, (_why_not_had(store, run) for run in tried)), "")
+        if tried and not why and _is_elsewhere(experiment.artifacts):
             why = "there is no such folder here, be it that it is another machine's or that nobody has logged any"
         if why:
             said = f"the artifacts of {experiment.name} ({experiment.artifacts}) cannot be had from here: {why}"
