@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -15,10 +15,11 @@ from bot.delivery.dispatcher import LEASE
 from bot.errors import HeraldError, IntegrationError
 from bot.pipeline.lease import LEASE_OF
 from bot.pipeline.lookout import FAR_BACK_EVERY
-from bot.pipeline.rerun_places import jobs_of_each, places_taken
+from bot.pipeline.rerun_places import jobs_of_each
 from bot.ports import DeadMan
 from bot.runtime.log import get_logger, journal
 from bot.serve.background import Errand, Task, start_thread
+from bot.serve.cycle_places import CyclePlaces
 from bot.serve.duties import Duties
 from bot.serve.leading import Leading
 from bot.serve.loading import Loading
@@ -36,7 +37,6 @@ _AFTER_ELSEWHERE = timedelta(seconds=30)  # so that the Herald which can see the
 _TO_LEAVE = 2.0  # seconds of those in which Herald has to end
 _FOR_CYCLES = 6.0  # seconds, before their jobs are ended
 _HANGS_AFTER = 2 * LEASE  # an effect that is under way so long will not end any more
-_LOOKS_AT_ONCE = 8  # pipelines without a job; what they read is MLflow's, and that may be one SQLite file
 
 log = get_logger(__name__)
 
@@ -169,27 +169,14 @@ class Server:
             at_work += [name.removeprefix(LEASE_OF) for name in list(owner.holdings.of)]
             leases.give_back_all_but(tx, LEASE_OF, owner.name, at_work)
             elsewhere = leases.held_by_others(tx, LEASE_OF, owner.name, owner.clock(tx), owner.may_take_over)
+        under_way = {name for name, errand in self.cycles.items() if errand.is_under_way}
+        places = CyclePlaces(herald.config, under_way, elsewhere, running)
         for name in dict.fromkeys((*(fire.pipeline for fire in waiting), *asked)):
-            if name in herald.config.pipeline and self._has_room(name, elsewhere, running):
+            if name in herald.config.pipeline and places.are_left_for(name):
                 errand = self.cycles.setdefault(name, Errand(name))
                 self._send(errand, partial(self._cycle, herald, errand), now)
-
-    def _has_room(self, name: str, elsewhere: Collection[str], running: Mapping[str, int]) -> bool:
-        """Say whether the limit of jobs lets a pipeline start, or that of looks where it has no job.
-
-        Pipelines at which others are at work, such as `herald run`, take the places of jobs too; each takes one more a
-        job beyond its first.
-        """
-        configured = self.herald.config.pipeline
-
-        def looks(other: str) -> bool:
-            return other in configured and configured[other].job is None
-
-        at_work = {other for other, errand in self.cycles.items() if errand.is_under_way}
-        if looks(name):
-            return sum(looks(other) for other in at_work) < _LOOKS_AT_ONCE
-        taken = places_taken(self.herald.config, at_work.union(elsewhere), running)
-        return taken < self.herald.config.jobs_at_once
+                if errand.is_under_way:
+                    places.take(name)
 
     def _cycle(self, herald: Herald, errand: Errand) -> None:
         report = herald.cycle(errand.name).resume()
