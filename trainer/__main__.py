@@ -22,7 +22,7 @@ from trainer.cli.search import search
 from trainer.cli.standard_streams import hold_standard_streams
 from trainer.cli.transfer import transfer
 from trainer.errors import InputError, Stopped, TrainerError
-from trainer.stopping import stoppable
+from trainer.stopping import ignore_stops, stoppable
 from trainer.tracking.progress import say
 
 FAILED, BAD_INPUT, SIGNALLED = 1, 2, 128
@@ -78,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def end_with(code: int) -> NoReturn:
     """End the process without taking Python apart: with torch loaded that costs seconds, also of a stop's grace."""
+    ignore_stops()  # whoever asks once more would end it in a trace, and by another code
     atexit._run_exitfuncs()  # noqa: SLF001 - what would run at the end runs
     with suppress(OSError):  # whoever read what was printed may be gone
         sys.stdout.flush()

@@ -12,7 +12,7 @@ TrainerError          one sentence for the person who started the job
 ├── ScoringError      a model was trained and could not be scored: exit code 1, the model is kept
 └── TrackingError     the tracking server refused or is away: exit code 1
 
-Stopped               SIGTERM or Ctrl-C: the run is KILLED (outside the tree: `except Exception` lets it pass)
+Stopped               SIGTERM, Ctrl-C or SIGHUP: the run is KILLED (outside the tree: `except Exception` lets it pass)
 Dismissed             a process that helped to train has nothing left to do (outside the tree too)
 """
 

@@ -15,14 +15,22 @@ from trainer.data.card import write_card
 from trainer.data.snapshot import partial_folder
 from trainer.environment import describe_environment, usable_cores
 from trainer.errors import DataError, LostProcessError, Stopped, TrackingError
+from trainer.jobs.addresses import without_user
 from trainer.jobs.schema import BESIDE, AnyJob, Job, flatten
 from trainer.measures.bootstrap import Intervals, measure_intervals
 from trainer.measures.slices import choose_slices
 from trainer.results.logged_metrics import all_metrics
 from trainer.results.output_folder import OutputFolder, check_places, keeping_trained
-from trainer.results.pending_upload import MODEL, StepLog, Upload, keep_upload
+from trainer.results.pending_upload import MODEL, StepLog, Upload, leave_owed
 from trainer.results.registered_models import fetched
-from trainer.results.result_files import RESULT, Result, write_intervals, write_per_example, write_result
+from trainer.results.result_files import (
+    RESULT,
+    Result,
+    leave_result,
+    write_intervals,
+    write_per_example,
+    write_result,
+)
 from trainer.results.run_manifest import data_used, manifest_tags
 from trainer.results.summary import plural, summary
 from trainer.stopping import unstoppable
@@ -155,11 +163,8 @@ def _deliver(job: Job, recorder: Recorder, finished: Finished, upload: Upload, o
         with unstoppable():
             with suppress(DataError):  # it lies beside its place then
                 output.keep()
-            keep_upload(upload, output.target)
-            told = f"what was made is kept in {output.target}: python -m trainer upload {output.target} sends it again"
-            status = "killed" if isinstance(error, Stopped) else "failed"
             left = replace(finished.result, paths=_paths(output.target, finished.result.command))
-            write_result(replace(left, status=status, message=f"{error}; {told}"), output.target / RESULT)
+            told = leave_owed(upload, left, output.target, error)
         if isinstance(error, Stopped):
             say(f"trainer: {told}")
             raise
@@ -181,18 +186,14 @@ def _marked(job: Job, recorder: Recorder, blank: Result) -> Iterator[None]:
         raise
     except Exception as error:
         with suppress(Exception):  # a store of artifacts has errors of its own
-            recorder.log_text(traceback.format_exc(), FAILURE)
+            recorder.log_text(without_user(traceback.format_exc()), FAILURE)
         _give_up(job, recorder, replace(blank, message=f"{type(error).__name__}: {error}"), "FAILED")
         raise
 
 
 def _give_up(job: Job, recorder: Recorder, result: Result, status: str) -> None:
-    if job.result is not None:
-        write_result(result, job.result)
-    try:
-        recorder.finish(status)
-    except TrackingError as error:
-        say(f"the run {recorder.run_id} could not be marked {status}: {error}")
+    leave_result(result, job.result)
+    recorder.give_up(status)
 
 
 def _carry_out(

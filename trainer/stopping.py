@@ -1,4 +1,4 @@
-"""What SIGTERM and Ctrl-C do while a job runs."""
+"""What SIGTERM, Ctrl-C and a terminal that is closed do while a job runs."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -11,16 +11,15 @@ from trainer.errors import Stopped
 
 Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
 
-STOPPING = (signal.SIGTERM, signal.SIGINT)
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # the last of a terminal or a connection that is gone
 
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Turn SIGTERM and Ctrl-C into Stopped within the block."""
+    """Turn what stops a job into Stopped within the block, once."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        for other in STOPPING:
-            signal.signal(other, signal.SIG_IGN)  # once is enough: what follows is tidying up
+        ignore_stops()
         raise Stopped(number)
 
     with _signals_to(stop):
@@ -42,7 +41,7 @@ class Deferral:
 
 @contextmanager
 def deferring_stops() -> Iterator[Deferral]:
-    """Let SIGTERM and Ctrl-C only be noted within the block, which looks for them by itself."""
+    """Let what stops a job only be noted within the block, which looks for it by itself."""
     deferral = Deferral()
 
     def note(number: int, _frame: FrameType | None) -> None:
@@ -50,21 +49,33 @@ def deferring_stops() -> Iterator[Deferral]:
         if deferral.at_once:
             deferral.end_if_asked()
 
-    with _signals_to(note):
-        yield deferral
-    deferral.end_if_asked()
+    try:
+        with _signals_to(note):
+            yield deferral
+        deferral.end_if_asked()
+    except Stopped:
+        ignore_stops()
+        raise
 
 
 @contextmanager
 def unstoppable() -> Iterator[None]:
-    """Ignore both within the block: half of what it does must not be done."""
+    """Ignore all of them within the block: half of what it does must not be done."""
     with _signals_to(signal.SIG_IGN):
         yield
 
 
+def ignore_stops() -> None:
+    """Let nothing stop this process any more: once is enough, and what follows is tidying up."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def _signals_to(handler: Handler) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in STOPPING}
+    # Under nohup a closed terminal is ignored, and has to stay so.
+    heard = [number for number in STOPPING if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in heard}
     try:
         yield
     finally:

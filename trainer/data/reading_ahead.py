@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import TextIOBase
 from multiprocessing.connection import Connection, Pipe
@@ -58,8 +58,9 @@ class Ahead(Generic[Settings, Data]):
                 return self.read(settings)
             match found:
                 case Said():
-                    sys.stderr.write(found.text)
-                    sys.stderr.flush()
+                    with suppress(OSError):  # as `say` does
+                        sys.stderr.write(found.text)
+                        sys.stderr.flush()
                 case RefusedReading():
                     raise found.error
                 case _:

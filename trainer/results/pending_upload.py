@@ -1,13 +1,14 @@
 """What a run owes its MLflow: kept beside its outputs where the upload failed, so that it can be repeated."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from trainer.data.json_texts import parse_json
-from trainer.errors import DataError
-from trainer.results.result_files import RESULT, write_json
+from trainer.errors import DataError, Stopped
+from trainer.jobs.addresses import without_user
+from trainer.results.result_files import RESULT, Result, write_json, write_result
 from trainer.tracking.mlflow import UNDEFINED_TAG, Recorder, resume_run
 from trainer.tracking.progress import say
 
@@ -72,9 +73,21 @@ class StepLog:
             self.unsent.extend(told)
 
 
-def keep_upload(upload: Upload, folder: Path) -> None:
-    """Write what `repeat_upload` reads."""
-    write_json(asdict(upload), folder / PENDING)
+def leave_owed(upload: Upload, result: Result, output: Path, error: BaseException, what: str = "made") -> str:
+    """Write what `repeat_upload` reads into an output that stays, and say how it is sent again.
+
+    Who signs in is left out. Where the disk has no room for it, that is said.
+    """
+    uri = without_user(upload.uri)
+    again = "" if uri == upload.uri else " --tracking-uri ADDRESS"
+    told = f"what was {what} is kept in {output}: python -m trainer upload {output}{again} sends it again"
+    left = replace(result, status="killed" if isinstance(error, Stopped) else "failed", message=f"{error}; {told}")
+    try:
+        write_json(asdict(upload) | {"uri": uri}, output / PENDING)
+        write_result(left, output / RESULT)
+    except OSError as full:
+        return f"what was {what} is kept in {output}, but not {PENDING}, which would send it: {full.strerror}"
+    return told
 
 
 def repeat_upload(output: Path, uri: str | None = None) -> Upload:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from trainer.jobs.addresses import without_user
 from trainer.measures.per_example import PerExample
+from trainer.tracking.progress import say
 
 if TYPE_CHECKING:
     from trainer.measures.bootstrap import Intervals
@@ -45,18 +48,34 @@ class Result:
 
 
 def write_result(result: Result, path: Path) -> None:
-    """Write all at once: who waits for the file never reads half of it."""
+    """Write all at once: who waits for the file never reads half of it. Who signs in to MLflow is left out."""
     content: dict[str, Any] = {"schema": RESULT_SCHEMA}
     content |= {name: _plain(getattr(result, name)) for name in result.__dataclass_fields__}
+    content["tracking_uri"] = without_user(result.tracking_uri)
     write_json(content, path)
+
+
+def leave_result(result: Result, path: Path | None) -> None:
+    """Write why a job ends, where that is wanted, or say that it cannot be written: the job ends as it would."""
+    if path is None:
+        return
+    try:
+        write_result(result, path)
+    except OSError as error:
+        say(f"trainer: {path}: cannot be written: {error.strerror}")
 
 
 def write_json(content: Mapping[str, Any], path: Path) -> None:
     """Write all at once, in place of what is there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    partial.replace(path)
+    try:
+        partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        partial.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
 
 
 def write_per_example(table: PerExample, path: Path) -> None:

@@ -183,5 +183,5 @@ def ended(recorder: Recorder) -> Iterator[None]:
     try:
         yield
     except (Exception, Stopped) as error:
-        recorder.finish("KILLED" if isinstance(error, Stopped) else "FAILED")
+        recorder.give_up("KILLED" if isinstance(error, Stopped) else "FAILED")
         raise

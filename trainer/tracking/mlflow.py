@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from trainer.environment import nothing_collected
 from trainer.errors import InputError, JobError, ModelError, TrackingError
+from trainer.jobs.addresses import without_user
 from trainer.jobs.schema import PLAIN_SQLITE, TrackingJob
 from trainer.tracking.progress import say
 
@@ -148,6 +149,13 @@ class Recorder:
         with _translated():
             self.client.set_terminated(self.run_id, status)
 
+    def give_up(self, status: str) -> None:
+        """End the run as FAILED or KILLED, or say that it could not be: why the job ends is told all the same."""
+        try:
+            self.finish(status)
+        except TrackingError as error:
+            say(f"trainer: the run {self.run_id} could not be marked {status}: {error}")
+
 
 def start_run(job: TrackingJob, tags: Mapping[str, str]) -> Recorder:
     """Start a run in the job's experiment, made where it is missing; raise TrackingError."""
@@ -189,7 +197,8 @@ def fetch_registered(uri: str, model: str, folder: Path) -> Path:
             version = client.get_model_version_by_alias(name, alias) if at else client.get_model_version(name, number)
             return _download(client, version.source, folder)
         except MlflowException as error:
-            raise ModelError(f"{model}: the registry at {uri} does not give it: {_first_line(error)}") from None
+            where = without_user(uri)
+            raise ModelError(f"{model}: the registry at {where} does not give it: {_first_line(error)}") from None
 
 
 def fetch_run_artifact(uri: str, run_id: str, name: str, folder: Path) -> Path:
@@ -285,4 +294,4 @@ def _translated() -> Iterator[None]:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return without_user(str(error).strip().splitlines()[0]) if str(error).strip() else type(error).__name__

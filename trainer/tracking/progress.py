@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic
 
 LINE_EVERY = 2.0  # s
@@ -65,9 +65,13 @@ def show_lines(title: str, total: int, unit: str) -> Advance:
 
 
 def say(line: str) -> None:
-    """Tell the person at the terminal, or the log; results go elsewhere."""
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
+    """Tell the person at the terminal, or the log; results go elsewhere.
+
+    Who cannot be told, as where the log's disk is full or its reader gone, is no reason to lose what is under way.
+    """
+    with suppress(OSError):
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
 
 
 class Speed:

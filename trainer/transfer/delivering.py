@@ -12,7 +12,7 @@ from trainer.errors import Stopped, TrackingError
 from trainer.jobs.schema import AnyJob
 from trainer.measures.bootstrap import Interval
 from trainer.results.logged_metrics import cell_name
-from trainer.results.pending_upload import Upload, keep_upload
+from trainer.results.pending_upload import Upload, leave_owed
 from trainer.results.result_files import RESULT, Result, write_json, write_result
 from trainer.stopping import unstoppable
 from trainer.tracking.mlflow import Recorder
@@ -78,11 +78,8 @@ def _send(job: AnyJob, result: Result, logged: Mapping[str, float], parent: Reco
             if job.result is not None:
                 write_result(result, job.result)
     except (Exception, Stopped) as error:  # whatever a tracking server or a store of artifacts has
-        told = f"what was measured is kept in {job.output}: python -m trainer upload {job.output} sends it again"
         with unstoppable():
-            keep_upload(upload, job.output)
-            status = "killed" if isinstance(error, Stopped) else "failed"
-            write_result(replace(result, status=status, message=f"{error}; {told}"), job.output / RESULT)
+            told = leave_owed(upload, result, job.output, error, "measured")
         if isinstance(error, Stopped):
             raise
         reason = error if isinstance(error, TrackingError) else f"{type(error).__name__}: {error}"

@@ -15,7 +15,7 @@ from trainer.jobs.schema import BESIDE, AnyJob, flatten
 from trainer.jobs.transfer import ADAPTED
 from trainer.models.token_losses import warned_once
 from trainer.results.registered_models import fetched
-from trainer.results.result_files import Result, write_result
+from trainer.results.result_files import Result, leave_result
 from trainer.results.run_manifest import manifest_tags
 from trainer.search.trials import ended
 from trainer.tracking.mlflow import FIRE_TAG, Recorder, resume_run, start_run
@@ -131,7 +131,6 @@ def _noted(one: TransferSet) -> DataCard:
 
 def _tell_failure(job: AnyJob, blank: Result, error: BaseException) -> None:
     say("trainer: cells that are done are kept: the same command goes on from them")
-    if job.result is not None:
-        stopped = isinstance(error, Stopped)
-        message = "stopped by a signal" if stopped else f"{type(error).__name__}: {error}"
-        write_result(replace(blank, status="killed" if stopped else "failed", message=message), job.result)
+    stopped = isinstance(error, Stopped)
+    message = "stopped by a signal" if stopped else f"{type(error).__name__}: {error}"
+    leave_result(replace(blank, status="killed" if stopped else "failed", message=message), job.result)

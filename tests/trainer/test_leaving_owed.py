@@ -1,0 +1,84 @@
+"""What a job leaves when it ends badly: why, once, without who signs in, and nothing half-written."""
+
+import json
+from errno import ENOSPC
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from trainer.errors import TrackingError, TrainingError
+from trainer.jobs.addresses import without_user
+from trainer.results.pending_upload import Upload, leave_owed
+from trainer.results.result_files import Result, leave_result, write_json, write_result
+from trainer.search.trials import ended
+from trainer.tracking.mlflow import Recorder, _translated
+from trainer.tracking.progress import say
+
+URI = "http://bob:s3cret@tracking.example:5000"
+UPLOAD = Upload(URI, "run", "0", {}, (), (), None, None, None)
+RESULT = Result("failed", "fit", "relevance", 0, None, URI)
+
+
+class Away:
+    def set_terminated(self, *_):
+        raise ConnectionRefusedError("Connection refused")
+
+
+def test_why_a_trial_ended_is_told_also_where_mlflow_is_away(capsys):
+    with pytest.raises(TrainingError, match="the loss is lost"), ended(Recorder(Away(), "r-1", "0")):
+        raise TrainingError("the loss is lost")
+    assert capsys.readouterr().err == "trainer: the run r-1 could not be marked FAILED: MLflow: Connection refused\n"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        (URI, "http://tracking.example:5000"),
+        ("postgresql://bob:p@ss@db/mlflow?sslmode=on", "postgresql://db/mlflow?sslmode=on"),
+        ("postgresql://db/mlflow?password=s3cret&sslmode=on", "postgresql://db/mlflow?sslmode=on"),
+        ("sqlite:////home/bob@work/mlflow.db", "sqlite:////home/bob@work/mlflow.db"),
+        ("API request to http://bob:s3cret@h/api failed", "API request to http://h/api failed"),
+    ],
+)
+def test_an_address_is_written_without_who_signs_in(address, shown):
+    assert without_user(address) == shown
+
+
+def test_no_file_and_no_sentence_holds_the_password_of_the_tracking_address(tmp_path):
+    told = leave_owed(UPLOAD, RESULT, tmp_path, TrackingError("away"))
+    assert told.endswith(f"python -m trainer upload {tmp_path} --tracking-uri ADDRESS sends it again")
+    write_result(RESULT, tmp_path / "copy.json")
+    assert {json.loads(path.read_text()).get("tracking_uri") for path in tmp_path.glob("*t.json")} == {
+        without_user(URI)
+    }
+    assert not [path for path in tmp_path.iterdir() if "s3cret" in path.read_text()]
+    with pytest.raises(TrackingError) as refused, _translated():
+        raise OSError(f"API request to {URI}/api failed")
+    assert str(refused.value) == "MLflow: API request to http://tracking.example:5000/api failed"
+
+
+def test_what_cannot_be_written_in_the_end_is_told_beside_why_the_job_ended(tmp_path, capsys):
+    taken = tmp_path / "file"
+    taken.write_text("")
+    leave_result(RESULT, taken / "result.json")
+    assert capsys.readouterr().err == f"trainer: {taken}/result.json: cannot be written: File exists\n"
+    told = leave_owed(UPLOAD, RESULT, taken, TrackingError("away"))
+    assert told == f"what was made is kept in {taken}, but not upload.json, which would send it: File exists"
+
+
+class FullLog(StringIO):
+    def flush(self):
+        raise OSError(ENOSPC, "No space left on device")
+
+
+def test_a_log_whose_disk_is_full_ends_no_job(monkeypatch):
+    monkeypatch.setattr("sys.stderr", FullLog())
+    say("training: 8/64 pairs")
+
+
+def test_a_file_that_cannot_be_put_in_its_place_leaves_no_part_of_itself(tmp_path: Path):
+    (tmp_path / "result.json").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        write_json({}, tmp_path / "result.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
