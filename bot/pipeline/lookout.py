@@ -31,6 +31,7 @@ CLOCK_SKEW = timedelta(minutes=5)  # between the clocks of those who write to ML
 FAR_BACK_EVERY = timedelta(minutes=30)
 _FAR_BACK_AT_THE_LATEST = 2 * FAR_BACK_EVERY  # with a cycle, where it does not come beside them
 _SHARED_FOR = timedelta(minutes=2)  # a look serves those who come so much later
+_FAILURE_SHARED_FOR = timedelta(seconds=20)  # after its end; who tries again after half a minute is to ask MLflow
 _SAME_SPAN = timedelta(hours=1)  # experiments that are to be read from about the same time on are read together
 _MOST_REFUSALS = 40  # of one look's searches, before it is given up
 
@@ -44,6 +45,13 @@ class SharedLook:
     began: datetime
     experiments: Sequence[Experiment] = ()
     trouble: RunStoreError | None = None
+    failed: datetime | None = None
+
+    def serves(self, as_of: datetime, now: datetime) -> bool:
+        """Say whether it began after *as_of* and is no older than is shared."""
+        if self.failed is not None:
+            return self.began > as_of and abs(now - self.failed) <= _FAILURE_SHARED_FOR
+        return self.began > as_of and abs(now - self.began) <= _SHARED_FOR
 
 
 @dataclass(slots=True)
@@ -78,7 +86,7 @@ class Lookout:
                 self._named.clear()
                 self._last = None
             last, now = self._last, self.clock()
-            if last is None or last.began <= as_of or abs(now - last.began) > _SHARED_FOR:
+            if last is None or not last.serves(as_of, now):
                 last = self._last = self._look(now)
         if last.trouble is not None:
             raise copy(last.trouble)  # each adds to it by which way it came
@@ -131,7 +139,7 @@ class Lookout:
                 self._look_at_newest(near, now)
             self._far_back_at = now if is_due else self._far_back_at
         except RunStoreError as error:
-            return SharedLook(now, trouble=error)
+            return SharedLook(now, trouble=error, failed=self.clock())
         return SharedLook(now, there)
 
     def _look_at_newest(self, near: Sequence[str], now: datetime) -> None:
