@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from errno import ENAMETOOLONG
+from pathlib import Path
 from typing import NoReturn
 
 import typer
@@ -53,6 +54,11 @@ app.add_typer(images, name="images")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and give its exit code; what goes wrong is one sentence on standard error."""
     hold_standard_streams()
+    try:
+        Path.cwd()  # what paths of the command line begin at
+    except OSError as error:
+        say(f"trainer: the folder that this was started in cannot be found: {error.strerror}")
+        return BAD_INPUT
     try:
         with stoppable():
             app(arguments, prog_name="python -m trainer")

@@ -47,6 +47,17 @@ def test_paths_of_overrides_are_relative_to_the_current_folder(path, tmp_path, m
     assert (job.output, job.data.snapshot) == (tmp_path.parent / "elsewhere", tmp_path.parent / "other")
 
 
+def test_the_folder_of_a_user_whom_nobody_knows_is_bad_input(path):
+    instead = "~nobody-here/runs: nobody knows whose folder ~nobody-here is"
+    assert refusal(path, "output=~nobody-here/runs") == f"--set output={instead}"
+    with pytest.raises(JobError, match=f"^--model {instead}$"):
+        load_job(path, model="~nobody-here/runs")
+    path.write_text(GOOD.replace('"out"', '"~nobody-here/runs"'))
+    told = refusal(path)
+    assert "'output'" in told
+    assert instead in told
+
+
 def test_overrides_are_read_as_toml_and_as_text_where_they_are_none(path):
     job = load_job(path, ["seed=3", "train.lr=1e-4", "tracking.run_name=seed three"])
     assert (job.seed, job.train.lr, job.tracking.run_name) == (3, 1e-4, "seed three")

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from trainer.errors import TrackingError, TrainingError
+from trainer.__main__ import main
+from trainer.cli.printing import show
+from trainer.errors import ScoringError, TrackingError, TrainerError, TrainingError
 from trainer.jobs.addresses import without_user
+from trainer.results.output_folder import OutputFolder, keeping_trained
 from trainer.results.pending_upload import Upload, leave_owed
 from trainer.results.result_files import Result, leave_result, write_json, write_result
 from trainer.search.trials import ended
-from trainer.tracking.mlflow import Recorder, _translated
+from trainer.tracking.mlflow import Recorder
+from trainer.tracking.others_errors import ASIDE, translated
 from trainer.tracking.progress import say
 
 URI = "http://bob:s3cret@tracking.example:5000"
@@ -53,7 +57,7 @@ def test_no_file_and_no_sentence_holds_the_password_of_the_tracking_address(tmp_
         without_user(URI)
     }
     assert not [path for path in tmp_path.iterdir() if "s3cret" in path.read_text()]
-    with pytest.raises(TrackingError) as refused, _translated():
+    with pytest.raises(TrackingError) as refused, translated():
         raise OSError(f"API request to {URI}/api failed")
     assert str(refused.value) == "MLflow: API request to http://tracking.example:5000/api failed"
 
@@ -75,6 +79,43 @@ class FullLog(StringIO):
 def test_a_log_whose_disk_is_full_ends_no_job(monkeypatch):
     monkeypatch.setattr("sys.stderr", FullLog())
     say("training: 8/64 pairs")
+
+
+@pytest.mark.parametrize("found", ["a line", "\n".join("many lines" for _ in range(9999))])
+def test_what_was_asked_for_and_cannot_be_printed_is_no_success(monkeypatch, found):
+    monkeypatch.setattr("sys.stdout", FullLog())
+    with pytest.raises(TrainerError, match="what was found cannot be printed: No space left on device"):
+        show(found)
+
+
+def test_why_a_database_refused_is_told_and_not_what_stands_before_it():
+    with pytest.raises(TrackingError) as refused, translated():
+        raise OSError(f"{ASIDE}; consider ...)\n(sqlite3.OperationalError) database or disk is full\n[SQL: ...]")
+    assert str(refused.value) == "MLflow: (sqlite3.OperationalError) database or disk is full"
+
+
+def test_what_was_trained_is_named_also_where_the_disk_is_full(tmp_path, capsys):
+    output = OutputFolder(tmp_path / ".out", tmp_path / "out")
+    (output.path / "result.json").mkdir(parents=True)  # no file can be put there
+    with pytest.raises(ScoringError, match="No space left on device; what was trained is kept"):
+        lose_room(output)
+    assert f"trainer: {tmp_path}/out/result.json: cannot be written: Is a directory" in capsys.readouterr().err
+
+
+def lose_room(output):
+    with keeping_trained(output, RESULT):
+        raise OSError(ENOSPC, "No space left on device")
+
+
+def test_a_folder_that_is_gone_is_told_before_anything_else(tmp_path, monkeypatch, capsys):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert main(["upload", "output"]) == 2
+    assert capsys.readouterr().err == (
+        "trainer: the folder that this was started in cannot be found: No such file or directory\n"
+    )
 
 
 def test_a_file_that_cannot_be_put_in_its_place_leaves_no_part_of_itself(tmp_path: Path):

@@ -74,6 +74,16 @@ def test_what_cannot_be_searched_is_told_before_anything_is_written(place, pairs
     assert not (place / "artifacts").exists()
 
 
+def test_a_search_of_which_every_trial_fails_says_so_in_the_result_file(place, pairs_job, capsys):
+    words = ["--trials", "1", "--rates", "1e28:1e30", "--batches", "64", "--set", f"result={place}/result.json"]
+    assert main(["search", str(pairs_job), *words]) == 1
+    assert "no trial measured auc; its runs say why" in capsys.readouterr().err
+    told = result_of(place)
+    (parent,) = [run for run in runs_of(place) if "mlflow.parentRunId" not in run.data.tags]
+    assert (told["status"], told["run_id"], parent.info.status) == ("failed", parent.info.run_id, "FAILED")
+    assert told["message"] == "TrainingError: search: no trial measured auc; its runs say why"
+
+
 def test_a_trial_never_sees_the_test(pairs_job, bench, tmp_path):
     assert on_valid(load_job(pairs_job)).part == "valid"
     log = events_job(write_table(tmp_path / "log.csv", EVENTS))

@@ -12,8 +12,10 @@ import pytest
 from tests.trainer.fitting import result_of
 from tests.trainer.queries import make_bert, make_rows, write_job, write_rows
 from trainer.__main__ import main
+from trainer.errors import Stopped
 from trainer.jobs.file import load_job
 from trainer.jobs.labelling import LabelJob
+from trainer.labelling import self_training
 from trainer.labelling.self_training import choose_sure
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
@@ -83,6 +85,18 @@ def test_rounds_are_nested_runs_on_the_valid_rows_and_the_best_is_fitted(shop, c
         learnt = pq.read_table(table).to_pylist()[-len(content["learnt"]) :]
         assert {row["part"] for row in learnt} == {"train"}
         assert all(1 <= float(row["grade"]) <= 3 for row in learnt)
+
+
+def test_a_stop_of_the_last_fit_leaves_no_table_that_the_next_try_would_be_refused_for(shop, monkeypatch):
+    def stop(*_, **__):
+        assert (shop.parent / "relevance-pairs.parquet").exists()
+        raise Stopped(15)
+
+    monkeypatch.setattr(self_training, "run_job", stop)
+    monkeypatch.setattr(self_training, "_best", lambda rounds, _: rounds[-1])
+    assert self_train(shop, f"result={shop.parent}/result.json") == 143
+    assert not (shop.parent / "relevance-pairs.parquet").exists()
+    assert result_of(shop.parent)["status"] == "killed"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What a model's weights allow is told before the work, and by its own name."""
 
+import json
 from pathlib import Path
 from shutil import copytree
 
@@ -75,6 +76,17 @@ def test_a_fit_of_a_damaged_model_ends_with_two_and_speaks_of_no_rate(place, ber
         said = capsys.readouterr().err
         assert f"weight '{name}' is NaN" in said
         assert "train.lr" not in said
+
+
+@pytest.mark.parametrize("task", ["relevance", "retrieval"])
+def test_weights_that_are_not_as_the_configuration_says_are_named_with_both_shapes(place, bert, capsys, task):
+    model = copytree(bert, place / "model")
+    told = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(told | {"max_position_embeddings": 8_000_000_000}))
+    job = write_job(place, task, write_rows(place / "pairs.csv", make_rows()), model)
+    assert fit(job, "train.batch=8") == 2
+    said = "weight 'embeddings.position_embeddings.weight' has shape (64, 32); config.json says (8000000000, 32)\n"
+    assert capsys.readouterr().err.endswith(said)
 
 
 def test_sound_weights_of_any_kind_pass(tmp_path):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trainer.cli.jobs import SetOption
+from trainer.cli.printing import show
 from trainer.cli.results import JsonOption, TrackingOption, data_of, model_folder
 from trainer.errors import DataError, JobError
 
@@ -130,7 +131,7 @@ def _show(found: "Sequence[Explanation]", html: Path | None, *, as_json: bool) -
     from trainer.explaining.pages import lines_of, page_of
 
     if not found:
-        sys.stdout.write("no example is explained\n")
+        show("no example is explained")
         return
     if html is not None:
         partial = html.with_name(f".{html.name}.partial")
@@ -141,7 +142,7 @@ def _show(found: "Sequence[Explanation]", html: Path | None, *, as_json: bool) -
             partial.unlink(missing_ok=True)
             raise JobError(f"explain: --html {html}: {error.strerror}") from None
     if as_json:
-        sys.stdout.write(json.dumps(plain(found), indent=2, ensure_ascii=False) + "\n")
+        show(json.dumps(plain(found), indent=2, ensure_ascii=False))
         return
     for one in found:
-        sys.stdout.write("\n".join(lines_of(one, coloured=sys.stdout.isatty())) + "\n")
+        show("\n".join(lines_of(one, coloured=sys.stdout.isatty())))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trainer.cli.jobs import JobArgument, SetOption
+from trainer.cli.printing import show
 from trainer.data.told_names import printable
 from trainer.errors import JobError
 
@@ -143,7 +144,7 @@ def agreement(
     words = [word.strip() for word in order.split(",")] if order else []
     found = read_agreement(table, item or ["id"], rater, column, words)
     if as_json:
-        sys.stdout.write(json.dumps(asdict(found), indent=2) + "\n")
+        show(json.dumps(asdict(found), indent=2))
         return
     rows = [("level", "alpha", "95 % by item")]
     rows += [(level, f"{one.value:.3f}", f"{one.low:.3f} to {one.high:.3f}") for level, one in found.alpha.items()]
@@ -154,7 +155,7 @@ def agreement(
         if name in found.without
     ]
     seen = f"{found.ratings} ratings of {found.items} items by {len(found.raters)}; {found.several} items by several"
-    _write([seen, align(rows), *([align(others)] if found.without else [])])
+    show("\n".join((seen, align(rows), *([align(others)] if found.without else []))))
 
 
 @label.command()

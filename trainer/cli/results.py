@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trainer.cli.jobs import DeviceOption, PrecisionOption, SetOption, device_settings
+from trainer.cli.printing import show
 from trainer.errors import JobError
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def compare(
         f"{found.shared} examples in both; {found.only_first} in A alone, {found.only_second} in B alone;"
         f" {found.clusters} {plural(found.unit)}, each drawn and swapped whole"
     )
-    sys.stdout.write(f"{align(rows)}\n{alone}\n")
+    show(f"{align(rows)}\n{alone}")
 
 
 def recommend(
@@ -121,10 +122,12 @@ def recommend(
     if as_json:
         _print_json([asdict(answer) for answer in answers])
         return
+    lines = []
     for answer in answers:
-        sys.stdout.write(f"{answer.asked} ({answer.milliseconds:.1f} ms)\n")
+        lines.append(f"{answer.asked} ({answer.milliseconds:.1f} ms)")
         for place, product in enumerate(answer.products, 1):
-            sys.stdout.write(f"{place:>4}  {product.score:7.3f}  {product.key}  {product.text}\n")
+            lines.append(f"{place:>4}  {product.score:7.3f}  {product.key}  {product.text}")
+    show("\n".join(lines))
 
 
 def upload(
@@ -198,4 +201,4 @@ def _known(uri: str | None, name: str) -> str:
 
 
 def _print_json(content: object) -> None:
-    sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    show(json.dumps(content, indent=2, ensure_ascii=False))

@@ -26,7 +26,15 @@ def resolve_path(value: object, info: ValidationInfo) -> object:
         raise ValueError(f"no file has such a name: it holds a null, or a part of more than {LONGEST} bytes")
     if value.startswith(PACKAGED):
         return _packaged(value.removeprefix(PACKAGED))
-    return Path(info.context or ".", Path(value).expanduser())
+    return Path(info.context or ".", expanded(value))
+
+
+def expanded(path: str) -> Path:
+    """Give a path, `~` and `~NAME` being a user's folder; raise ValueError where nobody knows that."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{path}: nobody knows whose folder {path.partition('/')[0]} is") from None
 
 
 def _packaged(value: str) -> Path:

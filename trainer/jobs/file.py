@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from trainer.errors import JobError
-from trainer.jobs.fields import PACKAGED
+from trainer.jobs.fields import PACKAGED, expanded
 from trainer.jobs.refusals import explain_all, section_model
 from trainer.jobs.running import DeviceJob
 from trainer.jobs.schema import JOBS, NEXT_ITEM, AnyJob, Job, NextItemJob
@@ -97,7 +97,10 @@ def _replace_model(raw: dict[str, Any], model: str) -> None:
     table = raw.get("model")
     kept = {key: value for key, value in table.items() if key not in SOURCES} if isinstance(table, dict) else {}
     registered = model.startswith(REGISTRY)
-    raw["model"] = kept | ({"registry": model} if registered else {"folder": str(Path(model).expanduser().absolute())})
+    try:
+        raw["model"] = kept | ({"registry": model} if registered else {"folder": _from_here(model)})
+    except ValueError as error:
+        raise JobError(f"--model {error}") from None
 
 
 def _job_model(raw: Mapping[str, Any], path: Path) -> type[AnyJob]:
@@ -138,13 +141,16 @@ def _apply(raw: dict[str, Any], override: str, path: Path) -> None:
             raise JobError(f"--set {override}: {parent} is a value, not a section")
     value = _parse_value(text)
     if last in _path_keys(_job_model(raw, path), parents):
-        value = _from_here(value if isinstance(value, str) else text)
+        try:
+            value = _from_here(value if isinstance(value, str) else text)
+        except ValueError as error:
+            raise JobError(f"--set {key}={error}") from None
     table[last] = value
 
 
 def _from_here(path: str) -> str:
     """Read a path of the command line as relative to the current folder."""
-    return path if not path or path.startswith(PACKAGED) else str(Path(path).expanduser().absolute())
+    return path if not path or path.startswith(PACKAGED) else str(expanded(path).absolute())
 
 
 def _parse_value(text: str) -> object:

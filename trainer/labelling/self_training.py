@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from trainer.data.snapshot import check_unused
 from trainer.data.splits import Part
-from trainer.errors import DataError, JobError
+from trainer.errors import DataError, JobError, Stopped
 from trainer.jobs.schema import RelevanceJob
 from trainer.labelling.joining import joined_data, write_joined
 from trainer.labelling.judges import chances
@@ -100,15 +100,20 @@ def self_train(job: RelevanceJob) -> SelfTrained:
         check_metric("label.metric", metric, asked, task)
         pool = read_pool(asked, task.pairs)
         parent = start_run(job.tracking, {ROUNDS_TAG: f"{job.label.rounds} rounds by {metric} of the valid rows"})
-        with ended(parent):
+        with ended(parent, job):
             rounds, labels = _go_round(asked, pool, metric, Path(scratch), parent)
             best = _best(rounds, metric)
             if best.number:
                 copyfile(_table_of(Path(scratch), best.number), table)
     chosen = job.model_copy(update={"data": joined_data(job.data, table)}) if best.number else job
     say(f"trainer: round {best.number} is fitted: {best.learnt} labels of the model's own")
-    with ended(parent):
-        finished = run_job(chosen, "fit", beside=_appendix(metric, rounds, best, pool, labels), started=parent)
+    try:
+        with ended(parent, job):
+            finished = run_job(chosen, "fit", beside=_appendix(metric, rounds, best, pool, labels), started=parent)
+    except (Exception, Stopped):
+        if not job.output.exists():  # no model is left that learnt from it, and the same command makes it again
+            table.unlink(missing_ok=True)
+        raise
     return SelfTrained(metric, rounds, best, table if best.number else None, finished)
 
 

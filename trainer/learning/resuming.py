@@ -9,6 +9,7 @@ from pathlib import Path
 
 from trainer.environment import git_commit, hash_installed
 from trainer.errors import CheckpointError, JobError
+from trainer.jobs.fields import expanded
 from trainer.jobs.schema import Job, flatten
 from trainer.learning.checkpoint_files import (
     SHELF,
@@ -120,7 +121,11 @@ def _find(shelf: Shelf, identity: Identity, resume: str) -> Checkpoint | None:
         if there:
             shelf.clear()
         return None
-    return _named(Path(resume).expanduser(), identity, shelf)
+    try:
+        folder = expanded(resume)
+    except ValueError as error:
+        raise CheckpointError(f"--resume {error}") from None
+    return _named(folder, identity, shelf)
 
 
 def _taken(shelf: Shelf) -> bool:

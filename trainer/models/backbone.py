@@ -8,6 +8,7 @@ from logging import ERROR
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -17,6 +18,7 @@ from trainer.models.model_form import read_form
 from trainer.models.source import ModelSource
 from trainer.models.weight_checks import check_finite
 
+OF_SHAPES = "ignore_mismatched_sizes"  # in what transformers says of weights that are not as config.json says
 UNPACKED = "gguf"  # a folder written from a GGUF file still says so, though its weights are plain
 MEAN, FIRST, LAST = "mean", "first", "last"
 LARGE = 350_000_000  # weights
@@ -86,13 +88,32 @@ def load_backbone(source: ModelSource) -> Any:
         raise
     except Exception as error:  # noqa: BLE001 - a folder may be wrong in every way, and each has its own exception
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"{source.folder}: makes no model: {reason}") from None
+        told = _tell_shape(source) if OF_SHAPES in reason else None  # transformers logs which, where nobody reads it
+        raise ModelError(f"{source.folder}: {told or f'makes no model: {reason}'}") from None
     missing = sorted(name for name in told["missing_keys"] if "pooler" not in name)
     if missing:
         raise ModelError(f"{source.folder}: weight '{missing[0]}' is missing")
     check_finite(model.named_parameters(), source.folder)
     # No dropout: one or two passes do not overfit, and runs repeat exactly.
     return model.eval()
+
+
+def _tell_shape(source: ModelSource) -> str | None:
+    """Name a weight whose shape is not what the configuration says; None where there is none."""
+    from transformers import AutoConfig, AutoModel
+
+    config = AutoConfig.from_pretrained(source.folder, local_files_only=True, trust_remote_code=False)
+    with torch.device("meta"):  # it may be of any size
+        model = AutoModel.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]
+    wanted = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
+    for path in source.weights:
+        with safe_open(path, "pt") as opened:
+            for name in opened.keys():  # noqa: SIM118 - it is no mapping
+                shape, bare = tuple(opened.get_slice(name).get_shape()), name.partition(".")[2]
+                right = wanted.get(name, wanted.get(bare, shape))
+                if right != shape:
+                    return f"weight '{name}' has shape {shape}; config.json says {right}"
+    return None
 
 
 def _read_all(source: ModelSource) -> dict[str, Tensor]:

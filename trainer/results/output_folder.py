@@ -12,7 +12,7 @@ from trainer.data.snapshot import check_unused
 from trainer.errors import DataError, JobError, ScoringError, Stopped
 from trainer.jobs.schema import Job
 from trainer.results.pending_upload import MODEL
-from trainer.results.result_files import RESULT, Result, write_result
+from trainer.results.result_files import RESULT, Result, leave_result
 from trainer.stopping import unstoppable
 from trainer.tracking.progress import say
 
@@ -84,7 +84,7 @@ def keeping_trained(output: OutputFolder, blank: Result) -> Iterator[None]:
             paths = {"output": str(output.target.absolute()), "model": str(model.absolute())}
             status = "killed" if stopped else "failed"
             result = replace(blank, status=status, message=f"{reason}; {told}", paths=paths)
-            write_result(result, output.target / RESULT)
+            leave_result(result, output.target / RESULT)
         if stopped:
             say(f"trainer: {told}")
             raise

@@ -10,6 +10,7 @@ from trainer.jobs.schema import AnyJob, DataJob, NextItemJob, RelevanceJob, Retr
 from trainer.results.output_folder import check_places
 from trainer.results.pending_upload import StepLog
 from trainer.results.registered_models import fetched
+from trainer.results.result_files import Result, leave_result
 from trainer.results.run_manifest import manifest_tags
 from trainer.run import Finished, params_of, run_job
 from trainer.tasks.metric_names import check_metric
@@ -66,11 +67,11 @@ def search_job(job: AnyJob, trials: int, space: Space, metric: str | None = None
         task, _ = load_on_device(asked, training=True)  # bad input is told before anything is written
         check_metric("--metric", name, asked, task)
         parent = start_run(job.tracking, {SEARCH_TAG: f"{trials} trials by {name} of the valid rows"})
-        with ended(parent):
+        with ended(parent, job):
             found = list(_try(asked, study, trials, space, name, parent))
             best = best_of(found, name)
     say(f"trainer: the best of {trials} trials is fitted: train.lr = {best.lr:.3g}, train.batch = {best.batch}")
-    with ended(parent):
+    with ended(parent, job):
         return Searched(name, found, best, run_job(with_trial(job, best.lr, best.batch), "fit", started=parent))
 
 
@@ -178,10 +179,16 @@ def _measure(job: AnyJob, name: str, metric: str, parent: Recorder) -> float | N
 
 
 @contextmanager
-def ended(recorder: Recorder) -> Iterator[None]:
-    """Let a run say how the block was left, if not by its end."""
+def ended(recorder: Recorder, job: AnyJob | None = None) -> Iterator[None]:
+    """Let a run, and the result file of the *job* that it is of, say how the block was left, if not by its end."""
     try:
         yield
     except (Exception, Stopped) as error:
-        recorder.give_up("KILLED" if isinstance(error, Stopped) else "FAILED")
+        stopped = isinstance(error, Stopped)
+        if job is not None:
+            told = "stopped by a signal" if stopped else f"{type(error).__name__}: {error}"
+            named = (job.task, job.seed, job.tracking.fire_id, job.tracking.uri, recorder.run_id)
+            left = Result("killed" if stopped else "failed", "fit", *named, recorder.experiment_id, told)
+            leave_result(left, job.result)
+        recorder.give_up("KILLED" if stopped else "FAILED")
         raise

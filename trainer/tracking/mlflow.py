@@ -3,17 +3,17 @@
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import time
 from typing import Any, Literal
 
 from trainer.environment import nothing_collected
-from trainer.errors import InputError, JobError, ModelError, TrackingError
+from trainer.errors import JobError, ModelError, TrackingError
 from trainer.jobs.addresses import without_user
 from trainer.jobs.schema import PLAIN_SQLITE, TrackingJob
+from trainer.tracking.others_errors import first_line, translated
 from trainer.tracking.progress import say
 
 SEAM_TAG = "herald.seam"
@@ -50,7 +50,7 @@ class Recorder:
         from mlflow.entities import Param
 
         listed = [Param(key, str(value)[:LONGEST_PARAM]) for key, value in params.items()]
-        with _translated():
+        with translated():
             for start in range(0, len(listed), PARAMS_AT_A_TIME):
                 self.client.log_batch(self.run_id, params=listed[start : start + PARAMS_AT_A_TIME])
 
@@ -72,12 +72,12 @@ class Recorder:
             )
             for one in used
         ]
-        with _translated():
+        with translated():
             try:
                 self.client.log_inputs(self.run_id, datasets=listed)
             except MlflowException as error:
                 if error.error_code not in NO_SUCH_CALL:
-                    say(f"trainer: MLflow was not told which data the run used: {_first_line(error)}")
+                    say(f"trainer: MLflow was not told which data the run used: {first_line(error)}")
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         self.log_steps([(step, metrics)])
@@ -88,27 +88,27 @@ class Recorder:
 
         now = int(time() * 1000)
         listed = [Metric(key, value, now, step) for step, values in told for key, value in values.items()]
-        with _translated():
+        with translated():
             for start in range(0, len(listed), METRICS_AT_A_TIME):
                 self.client.log_batch(self.run_id, listed[start : start + METRICS_AT_A_TIME])
 
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
         """Copy a file, or what is in a folder, to the run's artifacts."""
-        with _translated():
+        with translated():
             if path.is_dir():
                 self.client.log_artifacts(self.run_id, str(path), folder)
             else:
                 self.client.log_artifact(self.run_id, str(path), folder)
 
     def log_text(self, text: str, name: str) -> None:
-        with _translated():
+        with translated():
             self.client.log_text(self.run_id, text, name)
 
     def register(self, name: str, folder: str) -> str:
         """Register what is in a folder of the run's artifacts under a name; give its version."""
         from mlflow.exceptions import MlflowException
 
-        with _translated():
+        with translated():
             try:
                 self.client.create_registered_model(name)
             except MlflowException as error:
@@ -122,23 +122,23 @@ class Recorder:
             return str(self.client.create_model_version(name, f"{root}/{folder}", run_id=self.run_id).version)
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
-        with _translated():
+        with translated():
             self.client.set_registered_model_alias(name, alias, version)
 
     def set_tag(self, key: str, value: str) -> None:
-        with _translated():
+        with translated():
             self.client.set_tag(self.run_id, key, value)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag
 
-        with _translated():
+        with translated():
             self.client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
 
     def end_if_running(self, run_id: str) -> None:
         """End the run that this one goes on from as KILLED, where it had no time to say so itself."""
         try:
-            with _translated():
+            with translated():
                 if self.client.get_run(run_id).info.status == "RUNNING":
                     self.client.set_terminated(run_id, "KILLED")
         except TrackingError as error:  # it may have been deleted, or be another server's
@@ -146,7 +146,7 @@ class Recorder:
 
     def finish(self, status: str) -> None:
         """End the run as FINISHED, FAILED or KILLED."""
-        with _translated():
+        with translated():
             self.client.set_terminated(self.run_id, status)
 
     def give_up(self, status: str) -> None:
@@ -161,7 +161,7 @@ def start_run(job: TrackingJob, tags: Mapping[str, str]) -> Recorder:
     """Start a run in the job's experiment, made where it is missing; raise TrackingError."""
     client = _connect(job.uri)
     fixed = {SEAM_TAG: SEAM_VERSION} | ({FIRE_TAG: job.fire_id} if job.fire_id else {})
-    with _translated():
+    with translated():
         experiment_id = _find_experiment(client, job)
         run = client.create_run(experiment_id, tags={**job.tags, **tags, **fixed}, run_name=job.run_name)
     return Recorder(client, run.info.run_id, experiment_id)
@@ -173,14 +173,14 @@ def check_tracking(job: TrackingJob) -> None:
     if job.uri.startswith(PLAIN_SQLITE) and not path.exists():
         return
     client = _connect(job.uri)
-    with _translated():
+    with translated():
         _check_active(client.get_experiment_by_name(job.experiment), job)
 
 
 def resume_run(uri: str, run_id: str, experiment_id: str) -> Recorder:
     """Give the recorder of a run that was started before; raise TrackingError where MLflow does not know it."""
     client = _connect_existing(uri)
-    with _translated():
+    with translated():
         client.get_run(run_id)
     return Recorder(client, run_id, experiment_id)
 
@@ -192,19 +192,19 @@ def fetch_registered(uri: str, model: str, folder: Path) -> Path:
     client = _connect_existing(uri)
     name, at, alias = model.removeprefix("models:/").partition("@")
     name, _, number = name.partition("/")
-    with _translated():
+    with translated():
         try:
             version = client.get_model_version_by_alias(name, alias) if at else client.get_model_version(name, number)
             return _download(client, version.source, folder)
         except MlflowException as error:
             where = without_user(uri)
-            raise ModelError(f"{model}: the registry at {where} does not give it: {_first_line(error)}") from None
+            raise ModelError(f"{model}: the registry at {where} does not give it: {first_line(error)}") from None
 
 
 def fetch_run_artifact(uri: str, run_id: str, name: str, folder: Path) -> Path:
     """Copy one artifact of a run into a folder; raise TrackingError."""
     client = _connect_existing(uri)
-    with _translated():
+    with translated():
         return Path(client.download_artifacts(run_id, name, str(folder)))
 
 
@@ -227,18 +227,22 @@ def _connect_existing(uri: str) -> Any:
 def _connect(uri: str) -> Any:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read at import: this program reports to nobody
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)
-    for chatty in ("mlflow", "alembic"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    with _translated():
+    _quieten()
+    with translated():
         if uri.startswith(PLAIN_SQLITE):
             path = Path(uri.removeprefix(PLAIN_SQLITE))
             path.parent.mkdir(parents=True, exist_ok=True)
             _check_database(path)
         from mlflow import MlflowClient
 
-        for chatty in ("mlflow", "alembic"):  # importing mlflow sets its own
-            logging.getLogger(chatty).setLevel(logging.WARNING)
+        _quieten()  # importing mlflow sets its own
         return MlflowClient(tracking_uri=uri)
+
+
+def _quieten() -> None:
+    for chatty in ("mlflow", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # what it logs with a trace is told here
 
 
 def _check_database(path: Path) -> None:
@@ -276,22 +280,3 @@ def _artifact_location(job: TrackingJob) -> str | None:
     if job.uri.startswith(PLAIN_SQLITE):
         return Path(job.uri.removeprefix(PLAIN_SQLITE)).with_name("artifacts").as_uri()
     return None
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Say what MLflow, its database or its server refused, in one sentence."""
-    try:
-        yield
-    except (TrackingError, InputError):
-        raise
-    except Exception as error:
-        if not type(error).__module__.startswith(("mlflow", "sqlalchemy", "requests", "urllib3", "alembic")) and (
-            not isinstance(error, OSError)
-        ):
-            raise
-        raise TrackingError(f"MLflow: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return without_user(str(error).strip().splitlines()[0]) if str(error).strip() else type(error).__name__
