@@ -147,6 +147,26 @@ print(len(children()))
 
 
 @two_cores
+def test_what_the_other_process_writes_by_the_way_goes_with_it_where_nothing_was_taken(tmp_path):
+    done = run(
+        """
+import tempfile
+os.environ["TMPDIR"] = sys.argv[1]
+def write(settings):
+    tempfile.mkdtemp(prefix="made-")
+    time.sleep(60)
+with reading_ahead("a.csv", write, None):
+    while not list(Path(sys.argv[1]).rglob("made-*")):
+        time.sleep(0.01)
+print("seen")
+""",
+        str(tmp_path),
+    )
+    assert done.stdout == "seen\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@two_cores
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_the_other_process_ends_with_this_one(number):
     code = (

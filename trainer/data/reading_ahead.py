@@ -4,12 +4,14 @@ import ctypes
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import TextIOBase
 from multiprocessing.connection import Connection, Pipe
+from shutil import rmtree
 from typing import Generic, NoReturn, TypeVar
 
 from trainer.environment import usable_cores
@@ -78,9 +80,11 @@ def reading_ahead(
     parent = os.getpid()
     taking, telling = Pipe(duplex=False)
     held = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # until each of the two knows which it is
+    scratch = _make_scratch()
     child = _copied()
     if child == 0:
         taking.close()
+        tempfile.tempdir = scratch
         _tell(settings, read, telling, parent)
     try:
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
@@ -91,6 +95,8 @@ def reading_ahead(
         if child is not None:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
+        if scratch is not None:
+            rmtree(scratch, ignore_errors=True)  # what it was at when it was killed
 
 
 def can_read_ahead(threads: int | None) -> bool:
@@ -102,6 +108,14 @@ def can_read_ahead(threads: int | None) -> bool:
     copies = sys.platform == "linux" and "torch" not in sys.modules and threading.active_count() == 1
     waits_alone = signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL
     return copies and waits_alone and min(threads or usable_cores(), usable_cores()) > 1
+
+
+def _make_scratch() -> str | None:
+    """Give the copy a folder for what it writes by the way; None where there is no place: who wants one is told."""
+    try:
+        return tempfile.mkdtemp(prefix="trainer-")
+    except OSError:
+        return None
 
 
 def _copied() -> int | None:

@@ -88,8 +88,8 @@ def load_backbone(source: ModelSource) -> Any:
         raise
     except Exception as error:  # noqa: BLE001 - a folder may be wrong in every way, and each has its own exception
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        told = _tell_shape(source) if OF_SHAPES in reason else None  # transformers logs which, where nobody reads it
-        raise ModelError(f"{source.folder}: {told or f'makes no model: {reason}'}") from None
+        shape = _tell_shape(source) if OF_SHAPES in reason else None  # transformers logs which, where nobody reads it
+        raise ModelError(f"{source.folder}: {shape or f'makes no model: {reason}'}") from None
     missing = sorted(name for name in told["missing_keys"] if "pooler" not in name)
     if missing:
         raise ModelError(f"{source.folder}: weight '{missing[0]}' is missing")
