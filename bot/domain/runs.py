@@ -28,7 +28,7 @@ class RunStatus(StrEnum):
 
 
 class Trouble(StrEnum):
-    """Why an artifact of a run, or a part of it, was not read."""
+    """Why an artifact of a run, or a part of it, was not read or not there."""
 
     FOLDER = "folder"  # it is a folder, where a file should be
     NOT_HAD = "not_had"  # the artifact store does not give it
@@ -36,6 +36,7 @@ class Trouble(StrEnum):
     BROKEN = "broken"  # what it holds is not what it should hold
     IN_PART = "in_part"  # it was read, but for what the detail names
     NOT_COMPARED = "not_compared"  # it was read, and comparing it with others broke
+    ABSENT = "absent"  # it is not there, and most of the runs before brought one
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from bot.domain.absent_artifacts import with_absent
 from bot.domain.baselines import BASELINE_RUNS, BEFORE_FALL, in_order, onsets_of
 from bot.domain.fires import Fire, FireState
 from bot.domain.incidents import SeriesKey
@@ -64,6 +65,7 @@ class RunJudge:
         result = loader.load(run)
         released = loader.released(run) if age is Age.NEW else None
         found = loader.baseline(result, chosen.runs, known, is_past=age is Age.PAST)
+        result = with_absent(result, chosen.runs)
         plain, told = chosen.grounds(result, found, released), chosen.ruled_grounds(result, found, released)
         self.context.on_step("run.loaded")
         if is_late:

@@ -10,6 +10,7 @@ _SENTENCES = {
     Trouble.TOO_LARGE: "{0.artifact} is too large to be read: {0.detail}",
     Trouble.BROKEN: "{0.artifact} cannot be read: {0.detail}",
     Trouble.IN_PART: "{0.artifact} was read in part; left out: {0.detail}",
+    Trouble.ABSENT: "{0.artifact} is not there, though most of the runs before brought one",
     Trouble.NOT_COMPARED: "{0.artifact} was read, but broke the comparison by examples: {0.detail}",
 }
 

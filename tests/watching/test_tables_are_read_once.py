@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bot.domain.job_protocol import TABLE_FILE
-from bot.domain.runs import Release
+from bot.domain.runs import Release, Trouble, Unread
 from bot.services.mlflow.artifact_places import RunArtifacts
 from bot.services.mlflow.config import MlflowSection
 from bot.services.mlflow.run_store import MlflowRunStore
@@ -64,6 +64,7 @@ def test_a_run_without_a_table_asks_for_no_artifacts_but_its_own(bench, tmp_path
     (run_id,) = log(bench, tmp_path, 1, with_table=False)
     bench.cycle()
     assert asked == {f"list_artifacts {run_id}": 1}
+    assert bench.judged(run_id).unread == (Unread(TABLE_FILE, Trouble.ABSENT, ""),)
 
 
 def test_no_more_is_kept_than_config_allows_and_what_was_asked_for_longest_ago_goes_first(bench, tmp_path, asked):
