@@ -19,6 +19,7 @@ from bot.domain.checks import Check
 from bot.domain.judge import Outcome, Reason
 from bot.domain.judge.promise import between_false_tickets
 from bot.domain.judged_run import JudgedRun
+from bot.domain.runs import Trouble
 from bot.errors import StateError
 from bot.executors.cluster_checks import check_tracking
 from bot.executors.cluster_section import ExecutorWants, JobWants
@@ -36,6 +37,11 @@ from bot.store.database import explain_version, is_newer, newest_version
 from bot.text import formats
 
 _LATELY = timedelta(days=28)
+_MEND_RUNS = "Mend what the runs log."
+_REMEDIES = {
+    Trouble.NOT_HAD: "See that the place which keeps it is there, and gives it to Herald.",
+    Trouble.ABSENT: "See that the runs still log it, and that the place which keeps it has not lost it.",
+}
 _OTHER_STORE = "Set store.url to a database that can be written."
 
 
@@ -104,7 +110,7 @@ def _check_judged(database: Database, config: Config) -> Iterator[Check]:
             yield from () if last is None else _check_limits(name, config.pipeline[name], last)
             for each in () if last is None else last.unread:
                 said = f"the latest run was judged without: {say_unread(each)}"
-                yield Check(f"artifacts of {name}", ok=True, said=said, remedy="Mend what the job logs.")
+                yield Check(f"artifacts of {name}", ok=True, said=said, remedy=_REMEDIES.get(each.trouble, _MEND_RUNS))
 
 
 def _check_own_health(config: Config, now: datetime) -> Iterator[Check]:

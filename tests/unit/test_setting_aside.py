@@ -469,6 +469,23 @@ def test_the_doctor_names_what_is_set_aside_and_what_the_last_run_was_judged_wit
     assert artifact_check.said.endswith("per_example.parquet is too large to be read: 9 rows")
 
 
+@pytest.mark.parametrize(
+    ("trouble", "remedy"),
+    [
+        (Trouble.BROKEN, "Mend what the runs log."),
+        (Trouble.NOT_HAD, "See that the place which keeps it is there"),
+        (Trouble.ABSENT, "the place which keeps it has not lost it"),
+    ],
+)
+def test_the_doctor_sends_nobody_to_the_runs_for_what_the_place_of_their_artifacts_lacks(bench, trouble, remedy):
+    from bot.doctor import _check_judged
+
+    bench.store.add("search", RunResult(bench.log(GOOD[0]), unread=(Unread("data_card.json", trouble, ""),)))
+    bench.run()
+    (check,) = _check_judged(bench.database, bench.herald.config)
+    assert remedy in check.remedy
+
+
 @pytest.mark.parametrize("column", ["run", "card", "findings", "outcome", "unread"])
 def test_a_stored_run_that_cannot_be_read_hides_no_other(bench, column, capsys):
     bench.outcomes([*GOOD, *GOOD])
