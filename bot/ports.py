@@ -14,7 +14,7 @@ from bot.domain.fires import name_on_cluster
 from bot.domain.message import MessageDocument
 from bot.domain.rate_limits import Allowance
 from bot.domain.rules import Person
-from bot.domain.runs import ExampleTexts, Release, Run, RunResult
+from bot.domain.runs import DataCard, ExampleTexts, Release, Run, RunResult
 from bot.text.comment_lines import Markup
 
 
@@ -436,9 +436,10 @@ class RunStore(Protocol):
     def mark_rerun(self, run_id: str) -> None:
         """Say on a run that it was made to ask about another: it is listed no more, here or by another Herald."""
 
-    def load(self, run: Run) -> RunResult:
+    def load(self, run: Run, card: DataCard | None = None) -> RunResult:
         """Add what the run's artifacts say: the data card and the per-example table, each where there is one.
 
+        Where its *card* is known from before, that is taken and not asked for.
         What is there and can never be read is named in the result; ArtifactsAwayError says that it may be read later.
         """
 

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from bot.domain.job_protocol import FIRE_TAG, GUESS_TAG, PARENT_TAG
-from bot.domain.runs import ExampleTexts, ExplainedExample, Release, Run, RunResult, RunStatus
+from bot.domain.runs import DataCard, ExampleTexts, ExplainedExample, Release, Run, RunResult, RunStatus
 from bot.errors import RunStoreError
 from bot.executors.job_logs import log_in, part_of
 from bot.ports import (
@@ -127,7 +127,7 @@ class MemoryRunStore(LooksBySince):
     def mark_rerun(self, run_id: str) -> None:
         self.reruns.add(run_id)
 
-    def load(self, run: Run) -> RunResult:
+    def load(self, run: Run, card: DataCard | None = None) -> RunResult:  # noqa: ARG002
         for runs in self._experiments.values():
             if run.run_id in runs:
                 return replace(runs[run.run_id], run=run)

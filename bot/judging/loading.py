@@ -89,7 +89,7 @@ class RunLoader:
     def _load_earlier(self, run: Run, card: DataCard) -> RunResult:
         """Load a run to hold others against: with its metrics alone where its artifacts break what reads them."""
         try:
-            return self.context.run_store.load(run)
+            return self.context.run_store.load(run, card or None)
         except Exception as error:
             if isinstance(error, RunStoreError) and not isinstance(error, ArtifactsAwayError):
                 raise

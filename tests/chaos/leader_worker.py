@@ -21,7 +21,7 @@ from sqlalchemy import Connection, text
 from bot.app import Herald, Surroundings, make_herald
 from bot.config.models import Config
 from bot.delivery import dispatcher
-from bot.domain.runs import Release, Run, RunResult, RunStatus
+from bot.domain.runs import DataCard, Release, Run, RunResult, RunStatus
 from bot.errors import StateError
 from bot.pipeline import jobs, lease
 from bot.ports import Experiment, Selection
@@ -90,7 +90,7 @@ class FallingRuns(LooksBySince):
         names = (f"search{number}" for number in range(PIPELINES))
         return next((run for name in names for run in self._of(name) if run.run_id == release.run_id), None)
 
-    def load(self, run: Run) -> RunResult:
+    def load(self, run: Run, card: DataCard | None = None) -> RunResult:  # noqa: ARG002
         return RunResult(run)
 
     def attach_log(self, run_id: str, log: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from bot.app import Herald, Surroundings, make_herald
 from bot.config.models import Config
 from bot.delivery.services import Services
-from bot.domain.runs import Run, RunResult, RunStatus
+from bot.domain.runs import DataCard, Run, RunResult, RunStatus
 from bot.ports import Experiment, Selection
 from bot.serve.loop import Orders, Server
 from bot.store import Database
@@ -56,7 +56,7 @@ class FileRuns(LooksBySince):
     def run_of_fire(self, experiment: str, fire_id: str, started: datetime | None) -> Run | None:  # noqa: ARG002
         return next((run for run in self._all() if run.name == fire_id), None)
 
-    def load(self, run: Run) -> RunResult:
+    def load(self, run: Run, card: DataCard | None = None) -> RunResult:  # noqa: ARG002
         return RunResult(run)
 
     def attach_log(self, run_id: str, log: Path) -> None:

@@ -44,7 +44,7 @@ class Logged(LooksBySince):
     def run_of_fire(self, experiment: str, fire_id: str, started: datetime | None) -> Run | None:  # noqa: ARG002
         return None
 
-    def load(self, run: Run) -> RunResult:
+    def load(self, run: Run, card: DataCard | None = None) -> RunResult:  # noqa: ARG002
         return self.results[run.run_id]
 
     def attach_log(self, run_id: str, log: Path) -> None:

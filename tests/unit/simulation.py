@@ -12,7 +12,7 @@ from typing import Any
 from bot.app import Surroundings, make_herald
 from bot.config.models import Config
 from bot.delivery.services import Services
-from bot.domain.runs import Release, Run, RunResult, RunStatus
+from bot.domain.runs import DataCard, Release, Run, RunResult, RunStatus
 from bot.errors import JobError, RunStoreError
 from bot.executors.job_logs import log_in, part_of
 from bot.ports import Experiment, Job, JobState, JobStatus, LogPart, Selection, Submission
@@ -120,7 +120,7 @@ class SimulatedRuns(LooksBySince):
     def released(self, release: Release) -> Run | None:
         return next((run for run in (*self.world.logged, *self._made()) if run.run_id == release.run_id), None)
 
-    def load(self, run: Run) -> RunResult:
+    def load(self, run: Run, card: DataCard | None = None) -> RunResult:  # noqa: ARG002
         return RunResult(run)
 
     def attach_log(self, run_id: str, log: Path) -> None:

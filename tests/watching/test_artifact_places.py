@@ -12,7 +12,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from bot.domain.job_protocol import CARD_FILE
-from bot.domain.runs import Run, Trouble
+from bot.domain.runs import DataCard, Run, Trouble
 from bot.errors import ArtifactsAwayError
 from bot.ports import ANY_RUN, Experiment
 from bot.services.mlflow.config import MlflowSection
@@ -88,6 +88,12 @@ def test_what_a_run_keeps_takes_a_list_and_a_request_a_file(tracking):
         "/mlflow-artifacts/artifacts": 3,
         "/mlflow-artifacts/artifacts/1/RUN/artifacts/data_card.json": 3,
     }
+
+
+def test_a_card_that_is_known_is_not_asked_for(tracking):
+    known = DataCard({"rows_in": 8.0})
+    assert tracking.store.load(tracking.runs()[0], known).card == known
+    assert tracking.asked == {"/mlflow-artifacts/artifacts": 1}
 
 
 def test_a_run_that_no_search_has_told_of_is_asked_for_where_it_keeps_them(tracking):

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bot.domain.job_protocol import TABLE_FILE
+from bot.domain.job_protocol import CARD_FILE, TABLE_FILE
 from bot.domain.runs import Release, Trouble, Unread
 from bot.services.mlflow.artifact_places import RunArtifacts
 from bot.services.mlflow.config import MlflowSection
@@ -54,6 +54,21 @@ def test_the_table_of_a_run_is_fetched_once_however_many_runs_are_held_against_i
         (judged,) = herald.cycle("quality").run(bench.now()).judged
         assert judged.findings[0].p_rows is not None
     assert asked == {f"{what} {run_id}": 1 for what in ("list_artifacts", "download") for run_id in ids}
+
+
+def test_a_herald_that_begins_anew_reads_of_the_runs_before_what_it_does_not_know_of_them(bench, tmp_path, asked):
+    card = tmp_path / CARD_FILE
+    card.write_text('{"rows_in": 7}')
+    before = log(bench, tmp_path, 4, with_table=True)
+    for run_id in before:
+        bench.mlflow.log_artifact(run_id, str(card))
+    bench.herald().cycle("quality").run(bench.now())
+    asked.clear()
+    bench.ahead = timedelta(hours=1)
+    (run_id,) = log(bench, tmp_path, 1, with_table=True)
+    bench.mlflow.log_artifact(run_id, str(card))
+    bench.herald().cycle("quality").run(bench.now())
+    assert {each: asked[f"download {each}"] for each in (*before, run_id)} == {**dict.fromkeys(before, 1), run_id: 2}
 
 
 def test_a_run_without_a_table_asks_for_no_artifacts_but_its_own(bench, tmp_path, asked):

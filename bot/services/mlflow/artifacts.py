@@ -51,11 +51,18 @@ class Artifacts(Protocol):
     def download(self, path: str, folder: str) -> Path: ...
 
 
-def fetch(kept: Artifacts, run: Run, columns: Columns | None, most: int, check_there: Callable[[], None]) -> RunResult:
+def fetch(
+    kept: Artifacts,
+    run: Run,
+    columns: Columns | None,
+    most: int,
+    check_there: Callable[[], None],
+    card: DataCard | None = None,
+) -> RunResult:
     """Return the run with what its artifacts say, and with what could not be read of them.
 
-    A table may have at most so many bytes. *check_there* raises where the run itself cannot be read: then it is not its
-    artifacts that are amiss.
+    A *card* that is known is not fetched. A table may have at most so many bytes. *check_there* raises where the run
+    itself cannot be read: then it is not its artifacts that are amiss.
 
     :raises ArtifactsAwayError: where they cannot be had just now.
     """
@@ -73,7 +80,8 @@ def fetch(kept: Artifacts, run: Run, columns: Columns | None, most: int, check_t
             fetched.leave_out(TABLE_FILE, join(left_out))
             return table
 
-        card = fetched.attempt(CARD_FILE, read_the_card) if CARD_FILE in listed else None
+        if card is None and CARD_FILE in listed:
+            card = fetched.attempt(CARD_FILE, read_the_card)
         table = fetched.attempt(TABLE_FILE, read_the_table) if TABLE_FILE in listed else None
     return RunResult(run, card or DataCard(), table, tuple(fetched.unread))
 

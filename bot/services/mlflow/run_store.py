@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot.domain.job_protocol import FIRE_TAG, GUESS_TAG, PARENT_TAG, RERUN_TAG
-from bot.domain.runs import ExampleTexts, Release, Run, RunResult, RunStatus, Trouble
+from bot.domain.runs import DataCard, ExampleTexts, Release, Run, RunResult, RunStatus, Trouble
 from bot.errors import NoStoreError
 from bot.ports import ANY_RUN, Experiment, FoundRun, HistoryPage, Selection
 from bot.runtime.shown_addresses import shown
@@ -169,7 +169,7 @@ class MlflowRunStore:
         with self._mlflow.translated(of=f"run {run_id}", needs="EDIT"):
             self._mlflow.writer.set_tag(run_id, RERUN_TAG, "1")
 
-    def load(self, run: Run) -> RunResult:
+    def load(self, run: Run, card: DataCard | None = None) -> RunResult:
         with self._loading:
             if run.run_id in self._loaded:
                 self._loaded.move_to_end(run.run_id)
@@ -177,9 +177,8 @@ class MlflowRunStore:
         with self._mlflow.translated():
             kept = self._places.of(run.run_id)
         with _first_alone():
-            result = fetch(
-                kept, run, self._columns, self._config.tables.largest, partial(self._check_there, run.run_id)
-            )
+            most, check_there = self._config.tables.largest, partial(self._check_there, run.run_id)
+            result = fetch(kept, run, self._columns, most, check_there, card)
         if run.status is RunStatus.FINISHED and all(each.trouble is not Trouble.NOT_HAD for each in result.unread):
             self._keep(result)
         return result
