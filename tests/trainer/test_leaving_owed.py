@@ -1,6 +1,7 @@
 """What a job leaves when it ends badly: why, once, without who signs in, and nothing half-written."""
 
 import json
+from dataclasses import replace
 from errno import ENOSPC
 from io import StringIO
 from pathlib import Path
@@ -74,6 +75,21 @@ def test_what_cannot_be_written_in_the_end_is_told_beside_why_the_job_ended(tmp_
 class FullLog(StringIO):
     def flush(self):
         raise OSError(ENOSPC, "No space left on device")
+
+
+class Counting:
+    def __init__(self) -> None:
+        self.sent = []
+
+    def log_batch(self, _, metrics):
+        self.sent.append(len(metrics))
+
+
+def test_the_steps_of_a_training_are_sent_many_at_a_time_in_the_end(tmp_path):
+    server = Counting()
+    steps = [(step, {"train/loss": 0.5, "train/lr": 1e-4}) for step in range(1, 1251)]
+    replace(UPLOAD, steps=steps, metrics={"auc": 0.7}).send(Recorder(server, "r-1", "0"), tmp_path)
+    assert server.sent == [1000, 1000, 500, 1]
 
 
 def test_a_log_whose_disk_is_full_ends_no_job(monkeypatch):

@@ -33,8 +33,7 @@ class Upload:
 
     def send(self, recorder: Recorder, folder: Path) -> None:
         """Send all of it; what an earlier try has sent is sent over itself."""
-        for step, values in self.steps:
-            recorder.log_metrics(values, step)
+        recorder.log_steps(self.steps)
         recorder.log_metrics(self.metrics)
         if self.undefined:
             recorder.set_tag(UNDEFINED_TAG, ",".join(self.undefined))
