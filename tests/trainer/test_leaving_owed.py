@@ -16,7 +16,7 @@ from trainer.results.output_folder import OutputFolder, keeping_trained
 from trainer.results.pending_upload import Upload, leave_owed
 from trainer.results.result_files import Result, leave_result, write_json, write_result
 from trainer.search.trials import ended
-from trainer.tracking.mlflow import Recorder
+from trainer.tracking.mlflow import Recorder, _connect
 from trainer.tracking.others_errors import ASIDE, translated
 from trainer.tracking.progress import say
 
@@ -83,6 +83,12 @@ class Counting:
 
     def log_batch(self, _, metrics):
         self.sent.append(len(metrics))
+
+
+def test_mlflow_prints_no_address_among_the_results(monkeypatch, capsys):
+    monkeypatch.delenv("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", raising=False)
+    _connect(URI)._tracking_client._log_url("r-1")  # as when a run is ended; else it would ask the server for it
+    assert capsys.readouterr().out == ""
 
 
 def test_the_steps_of_a_training_are_sent_many_at_a_time_in_the_end(tmp_path):

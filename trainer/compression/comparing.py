@@ -68,8 +68,9 @@ def compare_candidates(job: AnyJob, scratch: Path) -> Compared:
         try:
             scored[candidate.value] = task.make(candidate, scratch / candidate.value)
         except (ModelError, OSError) as error:  # a full disk, say: what was made before is still a choice
-            unnamed = isinstance(error, OSError) and error.filename is None
-            reason = f"{error.strerror}: {scratch}, which TMPDIR places" if unnamed else str(error)
+            reason = str(error)
+            if isinstance(error, OSError) and error.filename is None:
+                reason = f"{error.strerror}: {scratch}, which TMPDIR places"
             refused.append(Refused(candidate.value, reason))
             say(f"trainer: compress: {candidate.value} is left out: {reason}")
         spent[candidate.value] = perf_counter() - began

@@ -227,6 +227,8 @@ def _connect_existing(uri: str) -> Any:
 def _connect(uri: str) -> Any:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read at import: this program reports to nobody
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)
+    # It would print the server's address, with who signs in there, among our results, before JSON that is read.
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     _quieten()
     with translated():
         if uri.startswith(PLAIN_SQLITE):
