@@ -15,7 +15,7 @@ _BELOW = (
 )
 _STATUS = re.compile(r"\berror code (\d{3})\b|\b(\d{3}) (?:Client|Server) Error\b")  # of questions, and of files
 _TITLE = re.compile(r"<title>\s*([^<]{1,80}?)\s*</title>", re.IGNORECASE)
-_UNAUTHENTICATED = 401
+_UNAUTHENTICATED, _FAILED = 401, 500
 _STATUS_ADVICE = {
     413: "it answers 413: a proxy is there that lets nothing so large through; raise its limit (nginx: "
     "client_max_body_size)",
@@ -66,9 +66,9 @@ def is_forbidden(said: str) -> bool:
 
 
 def _about_page(status: int, said: str) -> str:
-    """Say of a page where MLflow answers none what its title says; nothing where it is no page."""
+    """Say what the title of a page says by which a proxy has failed; one that refuses may mean what was asked for."""
     title = _TITLE.search(said)
-    if not status or title is None:
+    if status < _FAILED or title is None:
         return ""
     named = title[1].removeprefix(str(status)).strip(" -:")
     return f"it answers {status}{f' ({named})' if named else ''}, which is not MLflow's answer: what stands before it?"
