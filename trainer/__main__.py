@@ -22,7 +22,7 @@ from trainer.cli.results import compare, recommend, upload
 from trainer.cli.search import search
 from trainer.cli.standard_streams import hold_standard_streams
 from trainer.cli.transfer import transfer
-from trainer.errors import InputError, Stopped, TrainerError
+from trainer.errors import InputError, Stopped, TrainerError, tell_error
 from trainer.stopping import ignore_stops, stoppable
 from trainer.tracking.progress import say
 
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error, OSError) and error.errno == ENAMETOOLONG:  # only what was handed in can be
             say(f"trainer: {error.filename}: is too long for the name of a file")
             return BAD_INPUT
-        say(f"trainer: {type(error).__name__}: {error}")
+        say(f"trainer: {tell_error(error)}")
         return FAILED
     return 0
 

@@ -17,6 +17,12 @@ Dismissed             a process that helped to train has nothing left to do (out
 """
 
 
+def tell_error(error: BaseException) -> str:
+    """Say what went wrong, by its kind; Python has no words for memory that is short."""
+    words = str(error) or ("there is not enough memory" if isinstance(error, MemoryError) else "it says no more")
+    return f"{type(error).__name__}: {words}"
+
+
 class TrainerError(Exception):
     pass
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from trainer.data.card import write_card
 from trainer.data.snapshot import partial_folder
 from trainer.environment import describe_environment, usable_cores
-from trainer.errors import DataError, LostProcessError, Stopped, TrackingError
+from trainer.errors import DataError, LostProcessError, Stopped, TrackingError, tell_error
 from trainer.jobs.addresses import without_user
 from trainer.jobs.schema import BESIDE, AnyJob, Job, flatten
 from trainer.measures.bootstrap import Intervals, measure_intervals
@@ -168,7 +168,7 @@ def _deliver(job: Job, recorder: Recorder, finished: Finished, upload: Upload, o
         if isinstance(error, Stopped):
             say(f"trainer: {told}")
             raise
-        reason = error if isinstance(error, TrackingError) else f"{type(error).__name__}: {error}"
+        reason = error if isinstance(error, TrackingError) else tell_error(error)
         raise TrackingError(f"{reason}; {told}") from error
 
 
@@ -187,7 +187,7 @@ def _marked(job: Job, recorder: Recorder, blank: Result) -> Iterator[None]:
     except Exception as error:
         with suppress(Exception):  # a store of artifacts has errors of its own
             recorder.log_text(without_user(traceback.format_exc()), FAILURE)
-        _give_up(job, recorder, replace(blank, message=f"{type(error).__name__}: {error}"), "FAILED")
+        _give_up(job, recorder, replace(blank, message=tell_error(error)), "FAILED")
         raise
 
 

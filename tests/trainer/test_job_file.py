@@ -47,6 +47,12 @@ def test_paths_of_overrides_are_relative_to_the_current_folder(path, tmp_path, m
     assert (job.output, job.data.snapshot) == (tmp_path.parent / "elsewhere", tmp_path.parent / "other")
 
 
+def test_a_tracking_address_that_is_refused_is_told_without_who_signs_in(path):
+    assert "'tracking.uri' is 'ftp://tracking.example': not a tracking URI" in refusal(
+        path, "tracking.uri=ftp://bob:s3cret@tracking.example"
+    )
+
+
 def test_the_folder_of_a_user_whom_nobody_knows_is_bad_input(path):
     instead = "~nobody-here/runs: nobody knows whose folder ~nobody-here is"
     assert refusal(path, "output=~nobody-here/runs") == f"--set output={instead}"

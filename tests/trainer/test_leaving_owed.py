@@ -124,9 +124,15 @@ def test_what_was_trained_is_named_also_where_the_disk_is_full(tmp_path, capsys)
     assert f"trainer: {tmp_path}/out/result.json: cannot be written: Is a directory" in capsys.readouterr().err
 
 
-def lose_room(output):
+def lose_room(output, error=None):
     with keeping_trained(output, RESULT):
-        raise OSError(ENOSPC, "No space left on device")
+        raise error or OSError(ENOSPC, "No space left on device")
+
+
+def test_memory_that_is_short_is_told_in_words(tmp_path):
+    (tmp_path / ".out").mkdir()
+    with pytest.raises(ScoringError, match="MemoryError: there is not enough memory; what was trained is kept"):
+        lose_room(OutputFolder(tmp_path / ".out", tmp_path / "out"), MemoryError())
 
 
 def test_a_folder_that_is_gone_is_told_before_anything_else(tmp_path, monkeypatch, capsys):

@@ -7,6 +7,7 @@ from typing import Any, cast, get_args
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from trainer.jobs.addresses import without_user
 from trainer.jobs.fields import Section
 
 Location = tuple[int | str, ...]
@@ -124,7 +125,7 @@ def _takes(model: type[Section], name: str, value: object) -> bool:
 
 
 def _as_written(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else repr(value)
+    return str(value).lower() if isinstance(value, bool) else without_user(repr(value))
 
 
 def _suggest(location: Location, job: type[Section]) -> str:

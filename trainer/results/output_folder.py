@@ -9,7 +9,7 @@ from pathlib import Path
 
 from trainer.data.partial_folders import check_makeable
 from trainer.data.snapshot import check_unused
-from trainer.errors import DataError, JobError, ScoringError, Stopped
+from trainer.errors import DataError, JobError, ScoringError, Stopped, tell_error
 from trainer.jobs.schema import Job
 from trainer.results.pending_upload import MODEL
 from trainer.results.result_files import RESULT, Result, leave_result
@@ -77,9 +77,7 @@ def keeping_trained(output: OutputFolder, blank: Result) -> Iterator[None]:
             " goes on from there"
         )
         stopped = isinstance(error, Stopped)
-        reason = (
-            "stopped by a signal" if stopped else f"{type(error).__name__}: {error}" if taken is None else str(error)
-        )
+        reason = "stopped by a signal" if stopped else tell_error(error) if taken is None else str(error)
         with unstoppable():
             paths = {"output": str(output.target.absolute()), "model": str(model.absolute())}
             status = "killed" if stopped else "failed"

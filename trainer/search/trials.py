@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from trainer.errors import InputError, JobError, Stopped, TrainingError
+from trainer.errors import InputError, JobError, Stopped, TrainingError, tell_error
 from trainer.jobs.schema import AnyJob, DataJob, NextItemJob, RelevanceJob, RetrievalJob
 from trainer.results.output_folder import check_places
 from trainer.results.pending_upload import StepLog
@@ -186,7 +186,7 @@ def ended(recorder: Recorder, job: AnyJob | None = None) -> Iterator[None]:
     except (Exception, Stopped) as error:
         stopped = isinstance(error, Stopped)
         if job is not None:
-            told = "stopped by a signal" if stopped else f"{type(error).__name__}: {error}"
+            told = "stopped by a signal" if stopped else tell_error(error)
             named = (job.task, job.seed, job.tracking.fire_id, job.tracking.uri, recorder.run_id)
             left = Result("killed" if stopped else "failed", "fit", *named, recorder.experiment_id, told)
             leave_result(left, job.result)

@@ -8,7 +8,7 @@ from shutil import copytree
 from typing import Any
 
 from trainer.data.snapshot import partial_folder
-from trainer.errors import Stopped, TrackingError
+from trainer.errors import Stopped, TrackingError, tell_error
 from trainer.jobs.schema import AnyJob
 from trainer.measures.bootstrap import Interval
 from trainer.results.logged_metrics import cell_name
@@ -82,7 +82,7 @@ def _send(job: AnyJob, result: Result, logged: Mapping[str, float], parent: Reco
             told = leave_owed(upload, result, job.output, error, "measured")
         if isinstance(error, Stopped):
             raise
-        reason = error if isinstance(error, TrackingError) else f"{type(error).__name__}: {error}"
+        reason = error if isinstance(error, TrackingError) else tell_error(error)
         raise TrackingError(f"{reason}; {told}") from error
 
 

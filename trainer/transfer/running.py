@@ -10,7 +10,7 @@ from trainer.data.card import DataCard
 from trainer.data.scored_hash import note_held_out, note_judged
 from trainer.data.snapshot import check_unused
 from trainer.data.splits import Part
-from trainer.errors import JobError, Stopped, TrackingError
+from trainer.errors import JobError, Stopped, TrackingError, tell_error
 from trainer.jobs.schema import BESIDE, AnyJob, flatten
 from trainer.jobs.transfer import ADAPTED
 from trainer.models.token_losses import warned_once
@@ -132,5 +132,5 @@ def _noted(one: TransferSet) -> DataCard:
 def _tell_failure(job: AnyJob, blank: Result, error: BaseException) -> None:
     say("trainer: cells that are done are kept: the same command goes on from them")
     stopped = isinstance(error, Stopped)
-    message = "stopped by a signal" if stopped else f"{type(error).__name__}: {error}"
+    message = "stopped by a signal" if stopped else tell_error(error)
     leave_result(replace(blank, status="killed" if stopped else "failed", message=message), job.result)
