@@ -59,6 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         say(f"trainer: the folder that this was started in cannot be found: {error.strerror}")
         return BAD_INPUT
+    if sys.flags.optimize > 1:
+        say(
+            "trainer: PYTHONOPTIMIZE=2 (python -OO) takes away docstrings, which transformers reads: 1 or none is right"
+        )
+        return BAD_INPUT
     try:
         with stoppable():
             app(arguments, prog_name="python -m trainer")

@@ -1,6 +1,8 @@
 """What a job leaves when it ends badly: why, once, without who signs in, and nothing half-written."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from errno import ENOSPC
 from io import StringIO
@@ -144,6 +146,18 @@ def test_a_folder_that_is_gone_is_told_before_anything_else(tmp_path, monkeypatc
     assert capsys.readouterr().err == (
         "trainer: the folder that this was started in cannot be found: No such file or directory\n"
     )
+
+
+def test_a_python_without_docstrings_is_told_as_one_and_not_as_a_model_that_is_none():
+    command = [
+        sys.executable,
+        "-OO",
+        "-c",
+        "from trainer.__main__ import main; raise SystemExit(main(['upload', 'x']))",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.startswith("trainer: PYTHONOPTIMIZE=2 (python -OO) takes away docstrings")
 
 
 def test_a_file_that_cannot_be_put_in_its_place_leaves_no_part_of_itself(tmp_path: Path):
