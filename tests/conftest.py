@@ -181,9 +181,10 @@ def sqlite_database(sqlite_url) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="session")
-def mlflow_file(testrun_uid) -> Path:
+def mlflow_file(tmp_path_factory, testrun_uid) -> Path:
     """Return an empty MLflow database, to be copied: making one takes seconds, so one worker does it for all."""
-    folder = Path(tempfile.gettempdir()) / f"herald-mlflow-{testrun_uid}"
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / f"mlflow-{testrun_uid}"  # pytest tidies up
     ready = folder / "mlflow.db"
     try:
         folder.mkdir()

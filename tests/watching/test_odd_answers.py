@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,7 +32,7 @@ CALLS = {
     "release by alias": lambda store: store.released(Release(model="search", alias="production")),
     "end": lambda store: store.end_run(RUN.run_id),
     "load": lambda store: store.load(RUN),
-    "log": lambda store: store.attach_log(RUN.run_id, _a_log()),
+    "log": lambda store: store.attach_log(RUN.run_id, Path(__file__)),
 }
 NO_ANSWERS = {
     "login page": LOGIN,
@@ -52,12 +51,6 @@ NO_ANSWERS = {
         }
     ),
 }
-
-
-def _a_log() -> Path:
-    path = Path(tempfile.gettempdir()) / "herald-odd-log"
-    path.write_text("a line\n")
-    return path
 
 
 @pytest.fixture

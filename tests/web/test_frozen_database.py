@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import tempfile
 import threading
@@ -71,6 +72,7 @@ def server() -> Iterator[Freezable]:
     made.close()
     yield Freezable(running.get_uri(), folder / "data")
     running.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def took(work) -> float:
