@@ -35,6 +35,7 @@ from bot.services.mlflow.checks import RunsWanted, check_mlflow
 from bot.store import Database, quarantine, runs
 from bot.store.database import explain_version, is_newer, newest_version
 from bot.text import formats
+from bot.text.rounded import how_often, in_round
 
 _LATELY = timedelta(days=28)
 _MEND_RUNS = "Mend what the runs log."
@@ -247,25 +248,11 @@ def _check_promises(config: Config, now: datetime) -> Iterator[Check]:
         if a_day:
             preset = section.policies.preset
             gap = between_false_tickets(preset, a_day)
-            number = f"{a_day:,.3g}"
-            number = f"{a_day:,.0f}" if "e" in number else number
-            often = f"{number} run{'' if number == '1' else 's'}"
             said = (
-                f'preset "{preset}" and about {often} a day: expect one false ticket in '
-                f"{_in_round(gap)} or more, for each metric that is judged without a smallest effect"
+                f'preset "{preset}" and about {how_often(a_day)}: expect one false ticket in '
+                f"{in_round(gap)} or more, for each metric that is judged without a smallest effect"
             )
             yield Check(f"false tickets of {name}", ok=True, said=said)
-
-
-def _in_round(gap: timedelta) -> str:
-    """Write a length of time as people plan with it."""
-    for unit, days in (("years", 365.25), ("months", 30.44), ("weeks", 7.0)):
-        if gap.days >= 2 * days:
-            return f"{gap.days / days:.0f} {unit}"
-    for unit, length in (("days", timedelta(days=1)), ("hours", timedelta(hours=1))):
-        if gap >= 2 * length:
-            return f"{gap / length:.0f} {unit}"
-    return f"{max(gap / timedelta(minutes=1), 2):.0f} minutes"
 
 
 def _runs_a_day(config: Config, pipeline: str, now: datetime) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ import requests
 from typer.testing import CliRunner
 
 from bot.cli.main import app
+from bot.cli.output import checks
 from bot.cli.output.checks import print_examined
 from bot.config.models import Config
 from bot.doctor import examine
@@ -656,6 +658,25 @@ def test_a_pipeline_without_schedule_or_release_is_told_of_both(clinic):
     name = next(iter(clinic.raw["pipeline"]))
     assert f"pipeline {name} has no schedule" in clinic.check("mlflow", f"schedule of {name}").said
     assert "models:/NAME@ALIAS" in clinic.check("mlflow", f"release of {name}").remedy
+
+
+def test_while_a_place_is_looked_at_a_person_sees_that_something_is_under_way(monkeypatch):
+    noted = []
+
+    @contextmanager
+    def progress(what):
+        noted.append(what)
+        yield
+        noted.append("seen")
+
+    def places():
+        noted.append("mlflow")
+        yield Examined("mlflow", ())
+        noted.append("told")
+
+    monkeypatch.setattr(checks, "progress", progress)
+    assert print_examined(places(), as_json=False)
+    assert noted == ["looking", "mlflow", "seen", "looking", "told", "seen"]
 
 
 def test_what_there_is_to_do_is_a_note_and_not_all_well(capsys):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from rich.console import Console
 from rich.markup import escape
 
-from bot.cli.output.terminal import print_json
+from bot.cli.output.terminal import print_json, progress
 from bot.domain.checks import Check
 from bot.runtime.log import journal
 from bot.services.checks import Examined
@@ -18,7 +18,7 @@ def print_examined(places: Iterable[Examined], *, as_json: bool) -> bool:
     """Print a line a check as it comes, what is wrong with what to do about it; return whether all is well."""
     console = WholeConsole()
     told: list[Examined] = []
-    for place in (each.masked(journal.mask) for each in places):
+    for place in (each.masked(journal.mask) for each in _looked_at(places)):
         told.append(place)
         if not as_json:
             console.print(f"[bold]{escape(place.place)}[/]")
@@ -38,6 +38,17 @@ def print_examined(places: Iterable[Examined], *, as_json: bool) -> bool:
         well = "All is well." if not notes else f"Nothing is broken; {noted}"
         console.print(well if wrong == 0 else f"To mend: {wrong}.{' ' if notes else ''}{noted}")
     return wrong == 0
+
+
+def _looked_at(places: Iterable[Examined]) -> Iterator[Examined]:
+    """Yield what is found at each place; meanwhile a person sees that something is under way: servers may be slow."""
+    looking = iter(places)
+    while True:
+        with progress("looking"):
+            place = next(looking, None)
+        if place is None:
+            return
+        yield place
 
 
 def _print_check(console: Console, check: Check) -> None:
