@@ -15,8 +15,6 @@ from bot.sandbox import serve
 EXAMPLES = Path(__file__).parents[2] / "examples"
 HEALTHY, BROKEN = 0, 5  # rows of each picture that are left out
 
-pytestmark = pytest.mark.slow
-
 SERVICES = """
 [tracker.jira]
 url = "{jira}"
@@ -62,7 +60,8 @@ def log_again(folder: Path, *differences: float) -> None:
         client.set_terminated(run_id)
 
 
-@pytest.mark.parametrize("example", [pytest.param("keras_job", marks=pytest.mark.long), "sklearn_job"])
+@pytest.mark.long
+@pytest.mark.parametrize("example", ["keras_job", "sklearn_job"])
 def test_the_drop_of_a_plain_script_is_ticketed(example, sandbox, mlflow_file, tmp_path):
     if example == "keras_job" and importlib.util.find_spec("keras") is None:
         pytest.skip("needs keras")

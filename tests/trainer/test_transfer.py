@@ -137,6 +137,7 @@ def test_a_matrix_is_a_folder_of_pages_numbers_and_tables_and_a_run_of_nested_ru
     assert found.only_first == found.only_second == 0
 
 
+@pytest.mark.long
 def test_a_matrix_that_was_stopped_goes_on_with_the_cells_that_it_has(shop, monkeypatch, capsys):
     fitted = []
 
