@@ -16,9 +16,15 @@ Stopped               SIGTERM, Ctrl-C or SIGHUP: the run is KILLED (outside the 
 Dismissed             a process that helped to train has nothing left to do (outside the tree too)
 """
 
+FULL = ("No space left on device", "Disk quota exceeded")  # as the system says it
+
 
 def tell_error(error: BaseException) -> str:
-    """Say what went wrong, by its kind; Python has no words for memory that is short."""
+    """Say what went wrong, by its kind; Python has no words for memory that is short, nor for whose disk is full."""
+    if any(words in str(error) for words in FULL):  # safetensors and Arrow have errors of their own for it
+        place = getattr(error, "filename", None)
+        where = f"the disk of {place}" if place else "a disk that the job writes to: its output's, TMPDIR's or MLflow's"
+        return f"no room is left on {where}"
     words = str(error) or ("there is not enough memory" if isinstance(error, MemoryError) else "it says no more")
     return f"{type(error).__name__}: {words}"
 
