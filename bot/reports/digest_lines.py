@@ -22,7 +22,7 @@ from bot.domain.incidents import Incident, IncidentState, Kind
 from bot.domain.judge import Finding, Outcome
 from bot.domain.judged_run import JudgedRun
 from bot.domain.objects import Marker, ObjectKey, ObjectKind
-from bot.domain.precision import below_their_floors
+from bot.domain.precision import Tally, below_their_floors
 from bot.domain.reminding import waits_since
 from bot.domain.rules import Rule
 from bot.domain.views import DigestKind, DigestLine, DigestPart, ExplanationView
@@ -276,22 +276,28 @@ class LineGathering:
         config = self.herald.config
         found = tallies(self.tx, config)
         low = below_their_floors(found, floors(config))
+        alike: dict[tuple[str, int, int, str], list[Tally]] = {}  # one ticket is about several metrics as a rule
         for each in found:
-            if each.precision is None or each.interval is None:
+            alone = each.metric if each in low else ""
+            alike.setdefault((each.pipeline, each.fixed, each.judged, alone), []).append(each)
+        for first, *others in alike.values():
+            if first.interval is None:
                 continue
-            section = config.pipeline[each.pipeline]
-            metric = section.metrics.get(each.metric, MetricSection())
+            section = config.pipeline[first.pipeline]
+            metrics = (section.metrics.get(each.metric, MetricSection()) for each in (first, *others))
+            names = [m.name.get(self.locale, each.metric) for m, each in zip(metrics, (first, *others), strict=True)]
             kind = DigestKind.PRECISION
-            if each in low:
+            if first in low:
                 kind = DigestKind.DIGEST_ONLY if section.tickets.digest_only == "automatic" else DigestKind.IMPRECISE
-            lowest, highest = (formats.as_percent(f"{100 * end:.0f}", self.locale) for end in each.interval)
+            lowest, highest = (formats.as_percent(f"{100 * end:.0f}", self.locale) for end in first.interval)
             yield partial(
                 DigestLine,
                 kind,
-                section.title or each.pipeline,
-                metric=metric.name.get(self.locale, each.metric),
-                count=str(each.fixed),
-                of=str(each.judged),
+                section.title or first.pipeline,
+                metric=names[0],
+                also=tuple(names[1:]),
+                count=str(first.fixed),
+                of=str(first.judged),
                 between=formats.between(lowest, highest, self.locale),
             )
 

@@ -119,3 +119,15 @@ def test_the_first_digest_of_a_month_tells_it_and_what_becomes_of_a_metric_below
         held = rules.in_force(tx, bench.now, "search")
     assert [rule.scope.keys for rule in held if rule.author == HERALD] == ([("ndcg",)] if policy == "automatic" else [])
     bench.database.close()
+
+
+def test_metrics_whose_tickets_were_as_often_right_are_told_in_one_line(sqlite_url, tmp_path):
+    bench = Bench(tmp_path, sqlite_url, {})
+    with bench.database.begin() as tx:
+        incidents.save(tx, told(0, ("mrr", "ndcg")))
+        rules.add(tx, said(0, RuleKind.FIXED))
+    bench.now = NOON + timedelta(days=8)
+    first = preview(bench.herald, compose_digest(bench.herald, NOON + timedelta(days=1)))
+    words = " ".join(first.split())
+    assert "1 of 1 answered ticket about mrr and ndcg of search was about something to fix" in words
+    assert words.count("answered ticket") == 1
