@@ -121,7 +121,7 @@ def test_why_a_database_refused_is_told_and_not_what_stands_before_it():
 def test_what_was_trained_is_named_also_where_the_disk_is_full(tmp_path, capsys):
     output = OutputFolder(tmp_path / ".out", tmp_path / "out")
     (output.path / "result.json").mkdir(parents=True)  # no file can be put there
-    with pytest.raises(ScoringError, match="no room is left on a disk .*; what was trained is kept"):
+    with pytest.raises(ScoringError, match=r"no room is left on a disk .*; what was trained is kept"):
         lose_room(output)
     assert f"trainer: {tmp_path}/out/result.json: cannot be written: Is a directory" in capsys.readouterr().err
 
